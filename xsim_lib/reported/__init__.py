@@ -1,0 +1,133 @@
+"""The numbers the four papers report, one per row, digitised or copied from tables and text.
+
+Files are called ``PAPER_ITEM.csv`` with the columns ``paper, item, series, pair_or_language, task,
+layer, metric, value, lower, upper, source``; `source` is "table", "text" or "digitised" and `lower`,
+`upper` bound the digitising error (or the range the text states). Files of ``..._attributes`` hold
+words. Nothing here is a measurement of ours.
+"""
+
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+
+from xsim_lib.records import Records, merge
+
+__all__ = ["as_records", "items", "load", "papers"]
+
+_FOLDER = Path(__file__).parent
+_METRICS = {"matching_accuracy": "matching"}  # elsewhere the lower-case name is ours already
+_TASKS = {("anc2022", "table1"): "nli", ("anc2022", "fig2"): ""}
+_SD_BAND = "anc_mean_with_printed_sd_band"
+_PARALLEL = 10000  # sentences per pair in anc2022, as its text states
+
+
+def papers() -> tuple[str, ...]:
+    """The ids of the papers, sorted."""
+    return tuple(sorted({paper for paper, _ in _files()}))
+
+
+def items(paper: str) -> tuple[str, ...]:
+    """The items of a paper that have a file, such as "fig1" or "table2_attributes".
+
+    Raises
+    ------
+    ValueError : unknown paper.
+    """
+    found = tuple(item for name, item in sorted(_files()) if name == paper)
+    if not found:
+        raise ValueError(f"paper: expected one of {', '.join(papers())}, got {paper!r}")
+    return found
+
+
+def load(paper: str, item: str) -> pd.DataFrame:
+    """Read what a paper prints for one item.
+
+    Returns
+    -------
+    DataFrame with the columns named above. `layer` is Int64 where all layers are plain numbers and
+    text ("1-2", "mean(0-8)") elsewhere; `value` is float, or text in files of attributes; `lower` and
+    `upper` are float. Changing it changes nothing here.
+
+    Raises
+    ------
+    ValueError : unknown paper or item; says which there are.
+
+    Examples
+    --------
+    >>> load("anc2022", "table1").query("series == 'scale_pre'")["value"].tolist()
+    [0.81, 0.72, 0.72]
+    """
+    known = items(paper)
+    if item not in known:
+        raise ValueError(f"item: {paper} has {', '.join(known)}; got {item!r}")
+    return _read(paper, item).copy()
+
+
+def as_records(paper: str, wanted: list[str] | tuple[str, ...] | None = None) -> Records:
+    """Turn printed numbers into records, so that a claim can be judged on them.
+
+    The model is the printed series, the seed 0, the profile "reported", the depth of a network its
+    highest printed layer. Metrics get our names ("CKA" becomes "cka"). A layer group such as "1-2"
+    moves into `variant`. Rows that print only a range or a word are left out.
+
+    Parameters
+    ----------
+    wanted : items as in `items`; None for all that hold numbers.
+
+    Raises
+    ------
+    ValueError : unknown paper or item, or an item without a single number.
+    """
+    names = wanted or [item for item in items(paper) if not item.endswith("_attributes")]
+    return merge([_as_records(paper, item) for item in names])
+
+
+def _as_records(paper: str, item: str) -> Records:
+    frame = load(paper, item)
+    numbers = pd.to_numeric(frame["value"], errors="coerce")
+    frame = frame[numbers.notna()].assign(value=numbers)
+    if frame.empty:
+        raise ValueError(f"item: {paper} {item} prints no number")
+    layer = pd.to_numeric(frame["layer"], errors="coerce").astype("Int64")
+    groups = frame["layer"].astype("string").fillna("")
+    variant = ("layers " + groups).where(layer.isna() & (groups != ""), "")
+    metric = frame["metric"].str.lower().replace(_METRICS)
+    # The printed band repeats the means: it is another reading of the curve, not another curve.
+    band = metric == _SD_BAND
+    rows = pd.DataFrame(
+        {
+            "paper": frame["paper"],
+            "item": frame["item"],
+            "model": frame["series"],
+            "pair_or_language": frame["pair_or_language"],
+            "task": _TASKS.get((paper, item), frame["task"]),
+            "layer": layer,
+            "n_layers": layer.groupby(frame["series"]).transform("max"),
+            "metric": metric.mask(band, "anc"),
+            "value": frame["value"],
+            "lower": frame["lower"],
+            "upper": frame["upper"],
+            "n": _PARALLEL if (paper, item) == ("anc2022", "fig2") else None,
+            "variant": variant.astype(object).mask(band, "sd_band"),
+        }
+    )
+    return Records.of(rows, profile="reported", seed=0, baseline="", provenance=f"{paper}_{item}")
+
+
+@cache
+def _files() -> frozenset[tuple[str, str]]:
+    return frozenset(tuple(file.stem.split("_", 1)) for file in _FOLDER.glob("*.csv"))
+
+
+@cache
+def _read(paper: str, item: str) -> pd.DataFrame:
+    file = _FOLDER / f"{paper}_{item}.csv"
+    frame = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8")
+    for column in ("lower", "upper"):
+        frame[column] = pd.to_numeric(frame[column])
+    if not item.endswith("_attributes"):
+        frame["value"] = pd.to_numeric(frame["value"])
+    if frame["layer"].str.fullmatch(r"\d*").all():
+        frame["layer"] = pd.to_numeric(frame["layer"]).astype("Int64")
+    return frame

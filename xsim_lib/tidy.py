@@ -1,0 +1,104 @@
+"""The columns of a table of measurements, and what makes such a table valid."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+__all__ = ["COLUMNS", "KEY", "MEAN_SEED", "NEVER_EMPTY", "TEXT", "listed", "validated"]
+
+TEXT = (
+    "paper", "item", "profile", "model", "pair_or_language", "task", "metric", "baseline", "variant",
+    "provenance",
+)  # fmt: skip
+_WHOLE = ("seed", "layer", "n_layers", "n")
+_NUMBER = ("value", "lower", "upper")
+NEVER_EMPTY = ("paper", "item", "profile", "metric", "seed", "value")
+
+COLUMNS = (
+    "paper", "item", "profile", "seed", "model", "pair_or_language", "task", "layer", "n_layers",
+    "metric", "value", "lower", "upper", "n", "baseline", "variant", "provenance",
+)  # fmt: skip
+"""The columns of every record file, in order."""
+
+KEY = tuple(c for c in COLUMNS if c not in ("value", "lower", "upper", "n", "provenance"))
+"""The columns that say what was measured; two rows that agree here must agree in the value."""
+
+MEAN_SEED = -1
+"""Seed of rows that average over seeds."""
+
+
+def validated(frame: pd.DataFrame, where: str) -> pd.DataFrame:
+    """Check a table and give its columns their types; `where` starts every message.
+
+    Raises
+    ------
+    ValueError : see `xsim_lib.records.Records`.
+    """
+    missing = [column for column in COLUMNS if column not in frame.columns]
+    unknown = [column for column in frame.columns if column not in COLUMNS]
+    if missing or unknown:
+        parts = [f"missing column {missing[0]!r}"] * bool(missing)
+        parts += [f"unknown column {str(unknown[0])!r}"] * bool(unknown)
+        raise ValueError(f"{where}: {' and '.join(parts)}; expected {', '.join(COLUMNS)}")
+    columns = {c: _column(frame[c].reset_index(drop=True), c, where) for c in COLUMNS}
+    frame = pd.DataFrame(columns, columns=list(COLUMNS))
+    _check_rows(frame, where)
+    repeated = frame.duplicated([*KEY, "value"], keep="first")
+    frame = frame[~repeated].reset_index(drop=True)
+    twice = frame.duplicated(list(KEY), keep=False)
+    if twice.any():
+        first = frame[twice].iloc[0]
+        same = frame[
+            twice & (frame[list(KEY)].astype(str) == first[list(KEY)].astype(str)).all(axis=1)
+        ]
+        key = ", ".join(f"{c}={first[c]}" for c in KEY if not _is_blank(first[c]))
+        raise ValueError(f"{where}: two values for one key ({key}): {listed(same['value'])}")
+    return frame
+
+
+def _column(series: pd.Series, name: str, where: str) -> pd.Series:
+    if name in TEXT:
+        bad = ~series.map(lambda value: isinstance(value, str)).astype(bool)
+        _refuse(series, bad, name, where, "text")
+        if name in NEVER_EMPTY:
+            _refuse(series, series == "", name, where, "text that is not empty")
+        return series.astype(object)
+    blank = series.map(_is_blank).astype(bool)
+    numbers = pd.to_numeric(series.mask(blank), errors="coerce")
+    kind = "whole numbers" if name in _WHOLE else "numbers"
+    _refuse(series, numbers.isna() & ~blank, name, where, kind)
+    numbers = numbers.astype("Float64").astype(float)
+    if name in NEVER_EMPTY:
+        _refuse(series, ~np.isfinite(numbers), name, where, f"finite {kind}")
+    if name in _NUMBER:
+        return numbers
+    _refuse(series, numbers.notna() & (numbers != numbers.round()), name, where, kind)
+    return numbers.astype("Int64").astype("int64" if name == "seed" else "Int64")
+
+
+def _check_rows(frame: pd.DataFrame, where: str) -> None:
+    upper_case = frame["metric"] != frame["metric"].str.lower()
+    _refuse(frame["metric"], upper_case, "metric", where, "lower case names")
+    _refuse(frame["seed"], frame["seed"] < MEAN_SEED, "seed", where, f"seeds from {MEAN_SEED}")
+    layer, last = frame["layer"], frame["n_layers"]
+    outside = layer.notna() & ~((layer >= 0) & (layer <= last)).fillna(False)
+    _refuse(layer, outside, "layer", where, "layers in 0..n_layers, with n_layers given")
+
+
+def _refuse(series: pd.Series, bad: pd.Series, name: str, where: str, expected: str) -> None:
+    bad = bad.to_numpy(dtype=bool)
+    if bad.any():
+        row = int(np.argmax(bad))
+        got = series.iloc[row]
+        raise ValueError(f"{where}: column {name!r}: expected {expected}, got {got!r} in row {row}")
+
+
+def _is_blank(value: object) -> bool:
+    return value is None or value is pd.NA or value == "" or value != value
+
+
+def listed(values: Iterable) -> str:
+    """Write out at most eight values, and how many there are if there are more."""
+    values = [str(value) for value in values]
+    return ", ".join(values[:8]) + (f", ... ({len(values)})" if len(values) > 8 else "")
