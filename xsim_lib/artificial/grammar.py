@@ -21,8 +21,9 @@ PHRASES = {"S": "subject", "O": "object", "X": "oblique"}
 PHRASE_SLOTS = ("adposition", "determiner", "cardinal", "adjective", "noun", "plural")
 VERB_SLOTS = ("negation", "auxiliary", "verb")
 PARTICLE_SLOTS = ("P1", "P2", "P3")
+FORMULA_SLOTS = ("F1", "F2", "F3", "F4")
 SLOTS = (
-    *("P1", "comma", "adverb", "P2", "P3", "Q", "stop"),
+    *("P1", "comma", "adverb", "P2", "P3", "Q", "stop", *FORMULA_SLOTS),
     *(f"V.{s}" for s in VERB_SLOTS),
     *(f"{p}.{s}" for p in PHRASES for s in PHRASE_SLOTS),
 )
@@ -152,6 +153,11 @@ class Language:
                 for _ in range(3)
             ]
         )
+        words = [self._form(self.lexicon.words[f"formula:{i}"][0]) for i in range(20)]
+        self.formulas = np.zeros((spec.formulas, len(FORMULA_SLOTS)), np.int32)
+        for row in self.formulas:
+            length = self._rng.integers(2, 5)
+            row[:length] = self._rng.choice(words, length, replace=False)
 
     def noun_affixes(self, lexeme: int, number: int, case: int) -> list[str]:
         """Endings of a noun; case 0 is nominative, 1 accusative, 2 + r the one of relation r."""
@@ -196,10 +202,13 @@ class Language:
         base = {"SVO": "SVOX", "SOV": "SXOV", "VSO": "VSOX"}[self.spec.order]
         usual = ["P1", "comma", "adverb", *base, "P3", "Q", "stop"]
         usual.insert(4 if self.spec.order != "VSO" else 5, "P2")
+        end = usual.index(("comma", "Q")[self._rng.integers(2)])
+        usual[end:end] = FORMULA_SLOTS
+        self.formula_first = end < usual.index("comma")
         late = [s for s in usual if s != "adverb"]
         late.insert(late.index("P3"), "adverb")
         fronted = [s for s in late if s != "X"]
-        fronted.insert(2, "X")
+        fronted.insert(fronted.index("comma") + 1, "X")
         inverted = [s for s in usual if s != "O"]  # the object before what it usually follows
         inverted.insert(inverted.index(base[base.index("O") - 1]), "O")
         if self._rng.random() < 0.5:
@@ -294,7 +303,14 @@ class Language:
             drawn = np.searchsorted(self.particle_cumulative[i], rng.random(n))
             drawn = self.particles[np.minimum(drawn, len(self.particles) - 1)]
             put(slot, drawn, rng.random(n) < rates)
-        put("comma", self.comma, (forms[:, COLUMN["P1"]] > 0) & (rng.random(n) < 0.6))
+        formula = self.formulas[rng.integers(0, len(self.formulas), n)]
+        formula[rng.random(n) >= (0.0 if plain else spec.formula_rate)] = 0
+        for i, slot in enumerate(FORMULA_SLOTS):
+            put(slot, formula[:, i])
+        opened = forms[:, COLUMN["P1"]] > 0
+        if self.formula_first:
+            opened = opened | (formula[:, 0] > 0)
+        put("comma", self.comma, opened & (rng.random(n) < 0.6))
         put("Q", self.function["question"], (m.question == 1) & analytic)
         put("stop", np.where(m.question == 1, self.question, self.stop))
         u = np.zeros(n) if plain else rng.random(n)

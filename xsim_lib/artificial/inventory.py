@@ -124,7 +124,18 @@ ADJECTIVES: tuple[tuple[str, tuple[str, ...]], ...] = tuple(
     )
 )
 
-ADVERBS = ["today", "often", "quickly", "slowly", "always", "suddenly", "quietly", "together", "again", "far"]
+ADVERBS = [
+    "today",
+    "often",
+    "quickly",
+    "slowly",
+    "always",
+    "suddenly",
+    "quietly",
+    "together",
+    "again",
+    "far",
+]
 RELATIONS = ("in", "with", "from", "to", "for", "at", "after")
 CASES = ("Ine", "Com", "Abl", "All", "Ben", "Ade", "Ter")  # the case that says the same
 PRONOUNS = ("I", "you", "it", "we", "ye", "they")  # person 1-3 singular, then plural

@@ -22,6 +22,7 @@ OWN_PUNCTUATION = (
     ".?,", "։՞՝", "።፧፣", "।؟،", "。？、", "၏‽၊", "᙮⸮᠂", "꓿⁇꓾", "᠃⁈᠈", "⸱¿⸲", "܀؛܂", "᭟᭜᭞", "꛳꛷꛵", "꡷꡶꡴", "‖¡¦", "※†‡",
 )  # fmt: skip
 OWN_DIGITS = "0٠०০੦૦୦௦౦೦൦๐໐༠၀០᠐᥆᧐᭐᮰᱀᱐꘠꣐꤀꧐꩐"  # the zero of a block of ten digits each
+LEXICAL = ("noun", "verb", "adjective", "adverb")
 FIRST_CHARACTER = 0x4E00  # CJK unified ideographs
 
 
@@ -49,21 +50,21 @@ class Proto:
         kind = key.split(":")[0]
         if kind == "affix":
             return self.phonology.affix(rng)
-        if kind in ("function", "particle"):
+        if kind in ("function", "particle", "formula"):
             return self.phonology.root(rng, 1)
         return self.phonology.root(rng, int(rng.choice([2, 3])) if kind == "name" else None)
 
     def _descend(self, node: Node, roots: dict[str, tuple[str, str]], path: str) -> None:
         # Streams depend on the path in the tree, so adding a language elsewhere changes nothing here.
         rng = stream(self.spec.seed, "branch", path)
-        changes = draw_changes(rng, node.length * self.spec.sound_changes)
+        words = [pair[0] for key, pair in roots.items() if key.split(":")[0] in LEXICAL]
+        changes = draw_changes(rng, node.length * self.spec.sound_changes, words)
         lost = 1 - np.exp(-node.length * self.spec.replacement)
         passed = {}
         for key, pair in roots.items():
-            # Grammar is replaced more slowly than words.
-            p = lost * (0.5 if key.split(":")[0] in ("affix", "function") else 1.0)
             passed[key] = tuple(
-                self._new(key, rng) if rng.random() < p else evolve(root, changes) for root in pair
+                self._new(key, rng) if rng.random() < lost else evolve(root, changes)
+                for root in pair
             )
         for i, child in enumerate(node.children):
             self._descend(child, passed, f"{path}.{i}")
@@ -86,7 +87,7 @@ def all_keys(world: World) -> list[str]:
     keys += [f"affix:{p}{n}" for n in "SP" for p in "123"]
     keys += [f"affix:fusion{t}{p}{n}" for t in TENSES for n in "SP" for p in "123"]
     keys += [f"affix:fusion{k}{c}{n}" for k in "01" for c in ("Nom", "Acc", "Obl") for n in "SP"]
-    keys += [f"particle:{i}" for i in range(16)]
+    keys += [f"particle:{i}" for i in range(16)] + [f"formula:{i}" for i in range(20)]
     return keys
 
 

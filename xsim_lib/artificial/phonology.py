@@ -7,6 +7,7 @@ one-to-one image of these letters, so transliteration loses nothing.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -84,10 +85,24 @@ class Phonology:
         return (vowel, vowel + consonant, consonant + vowel)[rng.integers(3)]
 
 
-def draw_changes(rng: np.random.Generator, expected: float) -> tuple[tuple[str, str], ...]:
-    """About `expected` ordered, regular sound changes: (pattern, replacement)."""
-    n = min(int(rng.poisson(expected)), len(_CHANGES))
-    return tuple(_CHANGES[i] for i in rng.permutation(len(_CHANGES))[:n])
+def draw_changes(
+    rng: np.random.Generator, expected: float, words: Sequence[str]
+) -> tuple[tuple[str, str], ...]:
+    """About `expected` ordered, regular sound changes: (pattern, replacement).
+
+    Only changes that alter at least one word in fifty are drawn: a change of a sound the language
+    does not have would make the length of a branch meaningless.
+    """
+    n = int(expected) + int(rng.random() < expected % 1)
+    drawn: list[tuple[str, str]] = []
+    for i in rng.permutation(len(_CHANGES)):
+        if len(drawn) >= n:
+            break
+        changed = [evolve(word, (_CHANGES[i],)) for word in words]
+        if sum(a != b for a, b in zip(words, changed, strict=True)) * 50 >= len(words):
+            drawn.append(_CHANGES[i])
+            words = changed
+    return tuple(drawn)
 
 
 def evolve(word: str, changes: tuple[tuple[str, str], ...]) -> str:

@@ -46,6 +46,9 @@ class LanguageSpec(BaseModel):
         Probability that a noun is replaced by the name of its class.
     particles, particle_rate
         Number of discourse particles, which mean nothing, and how many a sentence has on average.
+    formulas, formula_rate
+        Number of fixed expressions of two to four words ("as they say"), which mean nothing either, and
+        the probability that a sentence has one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -66,6 +69,8 @@ class LanguageSpec(BaseModel):
     vagueness: Share = 0.05
     particles: int = Field(default=8, ge=1, le=16)
     particle_rate: float = Field(default=1.2, ge=0, le=3)
+    formulas: int = Field(default=4, ge=1, le=8)
+    formula_rate: Share = 0.3
 
 
 class Borrowing(BaseModel):
@@ -105,7 +110,7 @@ class FamilySpec(BaseModel):
     borrowings: tuple[Borrowing, ...] = ()
     anchors: Share = 0.2
     name_share: float = Field(default=0.2, ge=0, le=0.4)
-    sound_changes: float = Field(default=12.0, ge=0, le=40)
+    sound_changes: float = Field(default=14.0, ge=0, le=40)
     replacement: float = Field(default=0.5, ge=0, le=10)
     n_topics: int = Field(default=10, ge=2, le=40)
     n_nouns: int = Field(default=72, ge=18, le=90)
