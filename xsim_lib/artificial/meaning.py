@@ -151,7 +151,7 @@ class World:
                 members = np.flatnonzero((self.nominal_class == c) & (self.is_name == names))
                 weight[members] = self._zipf(rng, len(members))
         topical = weight * self._boost(rng, topics, n_nominals, 0.25, strength)  # topics, nominals
-        taste = {r: self._boost(rng, n_verbs, n_nominals, 0.15, 4.0) for r in ("s", "o", "x")}
+        taste = {r: self._boost(rng, n_verbs, n_nominals, 0.15, 8.0) for r in ("s", "o", "x")}
 
         def within(allowed: dict[int, float], v: int, role: str, name_rate: float) -> np.ndarray:
             """topics x nominals: class preference of the verb times everything lexical."""

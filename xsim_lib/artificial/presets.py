@@ -13,10 +13,8 @@ def european4(seed: int = 0, **overrides) -> Family:
     the script of en, agglutinative and verb-final. `overrides` are fields of `FamilySpec`.
     """
     languages = {
-        "en": LanguageSpec(articles="word", particle_rate=1.1, pro_drop=0.0, drop=0.2),
-        "fr": LanguageSpec(
-            adjective="after", articles="word", agreement=True, particle_rate=1.0, drop=0.25
-        ),
+        "en": LanguageSpec(articles="word", particle_rate=0.9),
+        "fr": LanguageSpec(adjective="after", articles="word", agreement=True, particle_rate=0.8),
         "et": LanguageSpec(
             order="SOV",
             adposition="after",
@@ -24,8 +22,7 @@ def european4(seed: int = 0, **overrides) -> Family:
             cases=True,
             agreement=True,
             pro_drop=0.6,
-            particle_rate=1.5,
-            drop=0.25,
+            particle_rate=1.2,
         ),
         "bg": LanguageSpec(
             script="cyrillic",
@@ -33,8 +30,7 @@ def european4(seed: int = 0, **overrides) -> Family:
             agreement=True,
             pro_drop=0.7,
             order_noise=0.3,
-            particle_rate=1.4,
-            drop=0.25,
+            particle_rate=1.1,
         ),
     }
     settings = {

@@ -63,14 +63,14 @@ class LanguageSpec(BaseModel):
     cases: bool = False
     agreement: bool = False
     pro_drop: Share = 0.0
-    drop: Share = 0.2
-    synonyms: Share = 0.35
+    drop: Share = 0.15
+    synonyms: Share = 0.25
     polysemy: Share = 0.1
-    vagueness: Share = 0.05
+    vagueness: Share = 0.03
     particles: int = Field(default=8, ge=1, le=16)
-    particle_rate: float = Field(default=1.2, ge=0, le=3)
+    particle_rate: float = Field(default=1.0, ge=0, le=3)
     formulas: int = Field(default=4, ge=1, le=8)
-    formula_rate: Share = 0.3
+    formula_rate: Share = 0.25
 
 
 class Borrowing(BaseModel):
@@ -119,7 +119,7 @@ class FamilySpec(BaseModel):
     n_adverbs: int = Field(default=8, ge=1, le=10)
     n_names: int = Field(default=48, ge=3, le=400)
     zipf: float = Field(default=1.0, ge=0, le=3)
-    topic_strength: float = Field(default=12.0, ge=1, le=1000)
+    topic_strength: float = Field(default=20.0, ge=1, le=1000)
 
     @model_validator(mode="after")
     def _tree_and_languages_agree(self):
