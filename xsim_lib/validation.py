@@ -1,0 +1,163 @@
+"""One validator for every function that takes representations.
+
+It turns numpy or torch input into a floating-point torch tensor on the input's own device, so that
+each index has one implementation, and its errors name the argument, what came and what was expected.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+    Array = np.ndarray | torch.Tensor
+
+
+def rows(
+    name: str,
+    value: Any,
+    *,
+    min_samples: int = 2,
+    batched: bool = False,
+    dtype: torch.dtype | None = None,
+) -> torch.Tensor:
+    """Check one representation and return it as a float tensor (float64 unless `dtype` says else).
+
+    Parameters
+    ----------
+    name : the argument's name, for the error message.
+    value : (n_samples, n_features), or (..., n_samples, n_features) if `batched`
+        numpy array, torch tensor, or anything `numpy.asarray` takes; any real dtype, any strides.
+    min_samples : the smallest n_samples that makes sense.
+    dtype : torch dtype to compute in; None is float64.
+
+    Returns
+    -------
+    Tensor on the input's device (on the CPU if that device has no float64, as Apple's has not). It
+    shares memory with the input where no conversion was needed: do not write into it.
+
+    Raises
+    ------
+    ValueError : wrong number of dimensions, too few samples, no features, or a NaN or infinity, with
+        the row and column of the first.
+    TypeError : the values are not real numbers.
+    """
+    import torch
+
+    tensor = _as_tensor(name, value)
+    shape = tuple(tensor.shape)
+    layout = "(..., n_samples, n_features)" if batched else "(n_samples, n_features)"
+    if len(shape) < 2 or (len(shape) > 2 and not batched):
+        raise ValueError(f"{name}: expected shape {layout}, got {shape}")
+    if shape[-2] < min_samples:
+        raise ValueError(
+            f"{name}: expected at least {min_samples} rows (samples), got {shape[-2]} in shape {shape}"
+        )
+    if 0 in shape:
+        raise ValueError(f"{name}: expected at least one value, got shape {shape}")
+    _check_finite(name, tensor)
+    wanted = torch.float64 if dtype is None else dtype
+    if tensor.device.type == "mps" and wanted == torch.float64:
+        tensor = tensor.cpu()
+    return tensor.to(wanted)
+
+
+def pair(
+    x: Any,
+    y: Any,
+    *,
+    same_features: bool = False,
+    min_samples: int = 2,
+    batched: bool = False,
+    dtype: torch.dtype | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Check two aligned representations: row k of both is the same sentence.
+
+    Parameters
+    ----------
+    x, y : as in `rows`; the number of rows (and of leading dimensions) must agree.
+    same_features : the number of columns must agree too.
+
+    Raises
+    ------
+    ValueError, TypeError : as `rows`; or y has other rows, columns, leading dimensions or another
+        device than x, for example ``y: expected 10000 rows like x, got 9998``.
+    """
+    a = rows("x", x, min_samples=min_samples, batched=batched, dtype=dtype)
+    b = rows("y", y, min_samples=min_samples, batched=batched, dtype=dtype)
+    if a.shape[-2] != b.shape[-2]:
+        raise ValueError(f"y: expected {a.shape[-2]} rows like x, got {b.shape[-2]}")
+    if same_features and a.shape[-1] != b.shape[-1]:
+        raise ValueError(f"y: expected {a.shape[-1]} columns like x, got {b.shape[-1]}")
+    if a.shape[:-2] != b.shape[:-2]:
+        raise ValueError(
+            f"y: expected leading dimensions {tuple(a.shape[:-2])} like x, got {tuple(b.shape[:-2])}"
+        )
+    if a.device != b.device:
+        raise ValueError(f"y: expected device {a.device} like x, got {b.device}")
+    return a, b
+
+
+def number(name: str, value: Any, *, low: float, high: float, integer: bool = False) -> Any:
+    """Return `value` if it is a number (an integer if asked) in [low, high], else raise ValueError."""
+    kinds = (int, np.integer) if integer else (int, float, np.integer, np.floating)
+    wanted = f"{'an integer' if integer else 'a number'} from {low} to {high}"
+    if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
+        raise ValueError(f"{name}: expected {wanted}, got {value!r}")
+    return value
+
+
+def one_of(name: str, value: Any, options: tuple) -> Any:
+    """Return `value` if it is one of `options`, else raise ValueError that lists them."""
+    if value not in options:
+        raise ValueError(f"{name}: expected one of {', '.join(map(repr, options))}, got {value!r}")
+    return value
+
+
+def result(values: torch.Tensor, undefined: dict[str, torch.Tensor] | None = None) -> Any:
+    """An index as the caller gets it: a float for one pair, a float64 array for a batch of pairs.
+
+    Parameters
+    ----------
+    values : (...), one per pair.
+    undefined : reason -> (...) where it applies
+        For one pair the reason becomes a ValueError; in a batch the entry becomes nan, so that one
+        collapsed layer does not take the others with it.
+    """
+    for reason, where in (undefined or {}).items():
+        if values.ndim == 0 and bool(where):
+            raise ValueError(reason)
+        values = values.masked_fill(where, float("nan"))
+    return values.item() if values.ndim == 0 else values.cpu().double().numpy()
+
+
+def _as_tensor(name: str, value: Any) -> torch.Tensor:
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        if value.is_complex():
+            raise TypeError(f"{name}: expected real numbers, got dtype {value.dtype}")
+        return value.detach()
+    array = np.asarray(value)
+    if array.dtype.kind not in "buif":
+        raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
+    if array.dtype not in (np.float16, np.float32, np.float64):
+        array = array.astype(np.float64)
+    # torch takes only native byte order, non-negative strides and writeable memory without complaint.
+    native = array.dtype.newbyteorder("=")
+    return torch.from_numpy(np.require(array, dtype=native, requirements=["C", "W"]))
+
+
+def _check_finite(name: str, tensor: torch.Tensor) -> None:
+    if not tensor.is_floating_point():
+        return
+    finite = tensor.isfinite()
+    if bool(finite.all()):
+        return
+    *lead, row, column = (~finite).nonzero()[0].tolist()
+    bad = tensor[(*lead, row, column)].item()
+    where = f"row {row}, column {column}" + (f" of entry {tuple(lead)}" if lead else "")
+    raise ValueError(f"{name}: expected finite values, got {bad} at {where}")
