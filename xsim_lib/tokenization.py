@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -41,13 +42,14 @@ def train_tokenizer(
     ------
     ValueError : `vocabulary` is too small to hold every character of the text.
     """
-    from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors, trainers
+    from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors, trainers
     from tokenizers.models import BPE
     from transformers import PreTrainedTokenizerFast
 
     lines = [line for language in corpus.languages for line in corpus.sentences[language]]
-    text = "".join(lines)
-    characters = len(set(text.lower() if lowercase else text)) + len(SPECIAL) + 1
+    text = unicodedata.normalize("NFKC", " ".join(lines))
+    alphabet = set(text.lower() if lowercase else text) - {" "} | {"▁"}
+    characters = len(alphabet) + len(SPECIAL)
     if vocabulary < characters:
         raise ValueError(
             f"vocabulary: expected at least {characters} (every character of {corpus.name} and "
@@ -60,6 +62,7 @@ def train_tokenizer(
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation(behavior="isolated")]
     )
+    tokenizer.decoder = decoders.Metaspace()
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary, special_tokens=list(SPECIAL.values()), show_progress=False
     )
