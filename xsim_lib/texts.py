@@ -25,6 +25,7 @@ __all__ = [
     "Token",
     "Treebank",
     "TreebankSentence",
+    "count_words",
     "covariates",
 ]
 
@@ -36,11 +37,11 @@ UPOS = (
 
 _ENTITY = re.compile(r"O|[BI]-\S+")
 # Scripts written without spaces: there one character, not one run of characters, counts as a word.
-_WORD = re.compile(
-    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-    r"\U00020000-\U0003ffff]|[^\s\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf"
-    r"\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+"
+_UNSPACED = (
+    r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    r"\U00020000-\U0003ffff"
 )
+_WORD = re.compile(f"[{_UNSPACED}]|[^\\s{_UNSPACED}]+")
 
 
 @dataclass(frozen=True)
@@ -328,6 +329,15 @@ class BilingualDictionary:
         return len(self.pairs)
 
 
+def count_words(sentence: str) -> int:
+    """Count the runs of characters between white space.
+
+    Han, kana, Thai, Lao, Khmer and Burmese are written without spaces: there every character counts as one word, so
+    that length varies with the sentence at all.
+    """
+    return len(_WORD.findall(sentence))
+
+
 def covariates(sentences: Sequence[str]) -> np.ndarray:
     """Count what any encoder sees without understanding: length, punctuation, digits.
 
@@ -337,22 +347,14 @@ def covariates(sentences: Sequence[str]) -> np.ndarray:
 
     Returns
     -------
-    float64 (n_samples, 3): words, punctuation characters (Unicode category P), digits (category Nd).
-
-    Notes
-    -----
-    Words are runs of characters between white space. Han, kana, Thai, Lao, Khmer and Burmese are written without
-    spaces: there every character counts as one word, so that length varies with the sentence at all.
+    float64 (n_samples, 3): words (`count_words`), punctuation characters (Unicode category P), digits (category Nd).
     """
     lines = _lines("sentences", sentences)
     counts = np.empty((len(lines), 3), dtype=np.float64)
     for row, line in enumerate(lines):
         categories = [unicodedata.category(character) for character in line]
-        counts[row] = (
-            len(_WORD.findall(line)),
-            sum(category[0] == "P" for category in categories),
-            categories.count("Nd"),
-        )
+        marks = sum(category[0] == "P" for category in categories)
+        counts[row] = count_words(line), marks, categories.count("Nd")
     return counts
 
 
