@@ -1,0 +1,28 @@
+"""What the papers claim, and what the records say about it.
+
+`all_claims` lists the 116 claims, `judge` decides one of them, `verdict_table` all of them.
+
+>>> from xsim_lib import claims
+>>> claims.get("anc2022.fig1.normformer_cka_collapse").printed.verdict
+'holds'
+"""
+
+from xsim_lib.claims import anc2022, anc2022_other  # registers the predicates
+from xsim_lib.claims.judging import VERDICT_COLUMNS, Verdict, judge, verdict_table, write_verdicts
+from xsim_lib.claims.registry import (
+    Claim,
+    Outcome,
+    Predicate,
+    all_claims,
+    claims_of,
+    get,
+    items_without_claim,
+    predicate,
+    predicate_of,
+)  # fmt: skip
+
+__all__ = [
+    "VERDICT_COLUMNS", "Claim", "Outcome", "Predicate", "Verdict", "all_claims", "anc2022",
+    "anc2022_other", "claims_of", "get", "items_without_claim", "judge", "predicate", "predicate_of",
+    "verdict_table", "write_verdicts",
+]  # fmt: skip

@@ -1,0 +1,244 @@
+"""From records to verdicts: the rule over seeds, the gate of scale, and the table of all claims.
+
+A verdict is decided in this order.
+
+1. No predicate, or records that lack what it reads: ``not_testable_here``, "not yet measured".
+2. Profile smoke: ``not_testable_here``; it only checks that the code runs.
+3. The claim presupposes what these records do not show: ``not_testable_here``.
+4. The claim needs a scale that the profile does not reach: ``not_testable_here``, with the numbers.
+5. The predicate is true on the mean over seeds and on at least 80 % of the seeds: ``holds``. False
+   on the mean and on at least 80 % of the seeds: ``fails``. Otherwise the seeds disagree:
+   ``not_testable_here``, with the numbers.
+"""
+
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from xsim_lib import reported
+from xsim_lib.claims.registry import Claim, Outcome, Predicate, all_claims, predicate_of
+from xsim_lib.hashing import atomic_write
+from xsim_lib.records import NothingSelected, Records
+
+__all__ = ["VERDICT_COLUMNS", "Verdict", "judge", "verdict_table", "write_verdicts"]
+
+VERDICT_COLUMNS = ("claim", "paper", "item", "profile", "verdict", "measured", "seeds", "reason")
+HOLDS, FAILS, NOT_TESTABLE = "holds", "fails", "not_testable_here"
+NOT_MEASURED = "not yet measured"
+SOURCES = ("live", "recorded")
+
+_TINY = frozenset({"tiny_synthetic", "tiny_uncertain", "arithmetic"})
+_REACHED = {"smoke": _TINY, "mini": _TINY, "real": _TINY | {"real_text"}}  # "paper" reaches all
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the records say about a claim; `seeds` is how many of them the predicate could judge."""
+
+    claim: str
+    paper: str
+    item: str
+    profile: str
+    verdict: str
+    measured: str
+    seeds: int
+    reason: str
+
+
+def judge(claim: Claim, records: Records | None, profile: str, *, source: str = "") -> Verdict:
+    """Judge one claim on one set of records.
+
+    Parameters
+    ----------
+    records : of any items and seeds, all of one profile; None where there are none. Claims about the
+        printed numbers themselves ignore them.
+    profile : "smoke", "mini", "real" or "paper".
+    source : what the records are, in words; starts the reason.
+
+    Returns
+    -------
+    Verdict by the rule in the documentation of this module.
+
+    Raises
+    ------
+    ValueError : unknown profile, or records of another profile.
+    """
+    _check_profile(profile, records)
+    predicate = predicate_of(claim)
+    if predicate is None:
+        return _verdict(claim, profile, NOT_TESTABLE, "", 0, NOT_MEASURED)
+    if predicate.printed:
+        files = [item for item in ("table2", "text") if item in reported.items(claim.paper)]
+        records, source = (
+            reported.as_records(claim.paper, files),
+            "arithmetic on the printed numbers",
+        )
+    if records is None or set(predicate.items).isdisjoint(records.unique("item")):
+        return _verdict(claim, profile, NOT_TESTABLE, "", 0, NOT_MEASURED)
+    outcomes, incomplete = _outcomes(predicate, records)
+    if not outcomes:
+        return _verdict(claim, profile, NOT_TESTABLE, "", 0, f"{NOT_MEASURED}: {incomplete}")
+    complete = records.select(seed=list(outcomes))
+    mean = _applied(predicate, complete if len(outcomes) == 1 else complete.mean_over_seeds())
+    verdict, why = _decide(claim, profile, mean, [outcome.holds for outcome in outcomes.values()])
+    left_out = len(records.seeds) - len(outcomes)
+    parts = (source, why, mean.note, f"{left_out} incomplete seed(s) left out" if left_out else "")
+    seeds = 0 if predicate.printed else len(outcomes)
+    return _verdict(claim, profile, verdict, mean.measured, seeds, *parts)
+
+
+def verdict_table(
+    records_by_source: Mapping[str, Records | None],
+    profile: str,
+    *,
+    stale: Collection[str] = (),
+) -> pd.DataFrame:
+    """Judge all claims.
+
+    Parameters
+    ----------
+    records_by_source : "live" (what this build measured, usually one seed) and "recorded" (the committed
+        run of several seeds); either may be missing, None or empty. Rows of other profiles are ignored.
+    profile : whose verdicts these are.
+    stale : provenance ids of records whose code has changed since.
+
+    Returns
+    -------
+    DataFrame with `VERDICT_COLUMNS`, one row per claim in the order of the papers. A verdict stands on
+    the recorded run where that exists and is not stale, else on the live one; `reason` says which, and
+    what the other one measured.
+
+    Raises
+    ------
+    ValueError : unknown source or profile.
+    """
+    unknown = [source for source in records_by_source if source not in SOURCES]
+    if unknown:
+        raise ValueError(f"records_by_source: expected {' or '.join(SOURCES)}, got {unknown[0]!r}")
+    _check_profile(profile, None)
+    mine = {name: _of_profile(records_by_source.get(name), profile) for name in SOURCES}
+    rows = [_judge_sources(claim, mine, profile, frozenset(stale)) for claim in all_claims()]
+    return pd.DataFrame(rows, columns=list(VERDICT_COLUMNS))
+
+
+def write_verdicts(table: pd.DataFrame, path: str | os.PathLike) -> Path:
+    """Write a verdict table as CSV; the file appears whole or not at all.
+
+    Raises
+    ------
+    ValueError : columns other than `VERDICT_COLUMNS`.
+    """
+    if tuple(table.columns) != VERDICT_COLUMNS:
+        raise ValueError(f"table: expected columns {VERDICT_COLUMNS}, got {tuple(table.columns)}")
+    path = Path(path)
+    with atomic_write(path) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")
+    return path
+
+
+def _decide(claim: Claim, profile: str, mean: Outcome, seeds: list[bool]) -> tuple[str, str]:
+    agree = sum(holds == mean.holds for holds in seeds)
+    if profile == "smoke":
+        return NOT_TESTABLE, "smoke only checks that the code runs"
+    if mean.vacuous:
+        return NOT_TESTABLE, mean.vacuous
+    reached = _REACHED.get(profile)
+    if reached is not None and not reached.intersection(claim.scale.levels):
+        return (
+            NOT_TESTABLE,
+            f"needs {' or '.join(claim.scale.levels)}; this is only what {profile} shows",
+        )
+    count = f"{agree} of {len(seeds)} seeds agree with their mean" if len(seeds) > 1 else ""
+    if 5 * agree < 4 * len(seeds):
+        return NOT_TESTABLE, f"seeds disagree: {sum(seeds)} of {len(seeds)} satisfy the condition"
+    if mean.holds:
+        return HOLDS, count
+    uncertain = reached is not None and not (reached - {"tiny_uncertain"}).intersection(
+        claim.scale.levels
+    )
+    caution = (
+        "a different outcome at this scale does not speak against the paper" if uncertain else ""
+    )
+    return FAILS, "; ".join(part for part in (count, caution) if part)
+
+
+def _outcomes(predicate: Predicate, records: Records) -> tuple[dict[int, Outcome], str]:
+    """Outcome of every seed that has all the predicate reads, and what the last of the others lacks."""
+    outcomes, lacks = {}, ""
+    for seed in records.seeds:
+        try:
+            outcomes[seed] = _applied(predicate, records.select(seed=seed))
+        except NothingSelected as missing:
+            lacks = str(missing)
+    return outcomes, lacks
+
+
+def _applied(predicate: Predicate, records: Records) -> Outcome:
+    try:
+        return predicate(records)
+    except Exception as error:
+        error.add_note(f"while judging {predicate.claim}")
+        raise
+
+
+def _judge_sources(
+    claim: Claim, mine: Mapping[str, Records | None], profile: str, stale: frozenset[str]
+) -> tuple:
+    live = judge(claim, mine["live"], profile, source=_label("live", mine["live"], profile))
+    recorded = judge(
+        claim, mine["recorded"], profile, source=_label("recorded", mine["recorded"], profile)
+    )
+    predicate = predicate_of(claim)
+    if predicate is None or predicate.printed:
+        return _row(live)
+    if recorded.seeds and _is_stale(predicate, mine["recorded"], stale):
+        return _row(live, "the recorded run is stale: its code has changed since")
+    if not recorded.seeds:
+        return _row(live)
+    beside = f"this build, {_seeds(live.seeds)}: {live.measured}" if live.seeds else ""
+    return _row(recorded, beside)
+
+
+def _label(source: str, records: Records | None, profile: str) -> str:
+    count = _seeds(len(records.seeds) if records is not None else 0)
+    if source == "live":
+        return f"this build, {count}"
+    return f"recorded real, {count}" if profile == "real" else f"recorded, {count}"
+
+
+def _seeds(count: int) -> str:
+    return "one seed" if count == 1 else f"{count} seeds"
+
+
+def _is_stale(predicate: Predicate, records: Records, stale: frozenset[str]) -> bool:
+    return not stale.isdisjoint(records.of_items(*predicate.items).unique("provenance"))
+
+
+def _of_profile(records: Records | None, profile: str) -> Records | None:
+    if records is None or profile not in records.unique("profile"):
+        return None
+    return records.select(profile=profile)
+
+
+def _check_profile(profile: str, records: Records | None) -> None:
+    if profile not in (*_REACHED, "paper"):
+        raise ValueError(f"profile: expected {', '.join(_REACHED)} or paper, got {profile!r}")
+    others = [p for p in records.unique("profile") if p != profile] if records is not None else []
+    if others:
+        raise ValueError(f"records: expected profile {profile!r} only, got {', '.join(others)} too")
+
+
+def _verdict(
+    claim: Claim, profile: str, verdict: str, measured: str, seeds: int, *reasons: str
+) -> Verdict:
+    reason = "; ".join(part for part in reasons if part)
+    return Verdict(claim.id, claim.paper, claim.item, profile, verdict, measured, seeds, reason)
+
+
+def _row(verdict: Verdict, *more: str) -> tuple:
+    reason = "; ".join(part for part in (verdict.reason, *more) if part)
+    fields = {column: getattr(verdict, column) for column in VERDICT_COLUMNS}
+    return tuple({**fields, "reason": reason}.values())
