@@ -18,7 +18,7 @@ from .lexicon import Lexicon, Word
 from .meaning import Meanings, World, stream
 
 PHRASES = {"S": "subject", "O": "object", "X": "oblique"}
-PHRASE_SLOTS = ("adposition", "determiner", "cardinal", "adjective", "noun", "plural")
+PHRASE_SLOTS = ("adposition", "determiner", "cardinal", "adjective", "noun", "flat", "plural")
 VERB_SLOTS = ("negation", "auxiliary", "verb")
 PARTICLE_SLOTS = ("P1", "P2", "P3")
 FORMULA_SLOTS = ("F1", "F2", "F3", "F4")
@@ -134,6 +134,11 @@ class Language:
         for i in kinds["verb"]:
             for index in np.ndindex(3, 3, 2, 2):
                 self.verb[i][index] = self._form(self.lexeme[i], *self.verb_affixes(*index))
+        surname = [f"surname:{c}" for c in self.world.nominals]
+        words = self.lexicon.words
+        self.surname = np.array(
+            [self._form(words[key][0]) if key in words else 0 for key in surname], np.int32
+        )
         self.relation = np.array([self._function(r) for r in RELATIONS], np.int32)
         self.pronoun = np.array([self._function(p) for p in PRONOUNS], np.int32).reshape(2, 3)
         self.tense_word = np.array([self._function(t) for t in TENSES], np.int32)
@@ -190,7 +195,7 @@ class Language:
         core = [
             "determiner",
             "cardinal",
-            *(["adjective", "noun"] if before else ["noun", "adjective"]),
+            *(["adjective", "noun", "flat"] if before else ["noun", "flat", "adjective"]),
         ]
         core.append("plural")
         phrase = (
@@ -230,13 +235,13 @@ class Language:
 
     # ---- realisation -----------------------------------------------------------------------------
 
-    def _choose(self, kind: str, concept: np.ndarray, rng) -> np.ndarray:
-        u = rng.random(len(concept))
+    def _choose(self, kind: str, concept: np.ndarray, rng, usual: bool) -> np.ndarray:
+        u = rng.random(len(concept)) * (0.0 if usual else 1.0)
         k = (u[:, None] > self.cumulative[kind][concept, :2]).sum(1)
         return self.choices[kind][concept, k]
 
-    def realise(self, m: Meanings, rng: np.random.Generator, *, plain: bool = False) -> Realised:
-        """Say every meaning once; `plain` leaves nothing out and adds no particle."""
+    def realise(self, m: Meanings, rng: np.random.Generator, *, faithful: bool = False) -> Realised:
+        """Say every meaning once; `faithful` leaves nothing out and takes the usual words."""
         spec, n = self.spec, len(m)
         forms = np.zeros((n, len(SLOTS)), np.int32)
         lexemes, nominals = {}, {}
@@ -245,7 +250,7 @@ class Language:
             forms[:, COLUMN[slot]] = np.where(where, values, 0)
 
         def said(share: float) -> np.ndarray:
-            return rng.random(n) >= (0.0 if plain else share)
+            return rng.random(n) >= (0.0 if faithful else share)
 
         agglutinative, analytic = spec.morphology == "agglutinative", spec.morphology == "analytic"
         for letter, role in PHRASES.items():
@@ -258,11 +263,14 @@ class Language:
             vague = common & ~said(spec.vagueness)
             noun = np.where(vague, self.world.hypernym[noun], noun)
             nominals[letter] = np.where(present, noun, -1)
-            lexeme = lexemes[f"{letter}.noun"] = self._choose("noun", np.maximum(noun, 0), rng)
+            lexeme = lexemes[f"{letter}.noun"] = self._choose(
+                "noun", np.maximum(noun, 0), rng, faithful
+            )
             case = {"S": 0, "O": 1, "X": 2 + np.maximum(m.relation, 0)}[letter]
             put(f"{letter}.noun", self.noun[lexeme, number, case, definite], present)
+            put(f"{letter}.flat", self.surname[noun], present)
             adjective = getattr(m, f"{role}_adjective")
-            lexeme = self._choose("adjective", np.maximum(adjective, 0), rng)
+            lexeme = self._choose("adjective", np.maximum(adjective, 0), rng, faithful)
             lexemes[f"{letter}.adjective"] = lexeme
             shown = present & (adjective >= 0) & ~vague & said(spec.drop)
             put(f"{letter}.adjective", self.adjective[lexeme, number], shown)
@@ -287,7 +295,7 @@ class Language:
             elif letter == "X" and not (agglutinative and spec.cases):
                 put("X.adposition", self.relation[np.maximum(m.relation, 0)], present)
 
-        lexeme = lexemes["V.verb"] = self._choose("verb", m.verb, rng)
+        lexeme = lexemes["V.verb"] = self._choose("verb", m.verb, rng, faithful)
         put("V.verb", self.verb[lexeme, m.tense, m.person - 1, m.subject_number, m.negated])
         if not agglutinative:
             put("V.negation", self.function["not"], m.negated == 1)
@@ -295,16 +303,15 @@ class Language:
             put("V.auxiliary", self.tense_word[m.tense], (m.tense != 1) & said(spec.drop))
         elif not agglutinative and not spec.agreement:
             put("V.auxiliary", self.tense_word[2], m.tense == 2)
-        lexeme = lexemes["adverb"] = self._choose("adverb", np.maximum(m.adverb, 0), rng)
+        lexeme = lexemes["adverb"] = self._choose("adverb", np.maximum(m.adverb, 0), rng, faithful)
         put("adverb", self.plain[lexeme], (m.adverb >= 0) & said(spec.drop))
 
-        rates = spec.particle_rate / 3 * (0.0 if plain else 1.0)
         for i, slot in enumerate(PARTICLE_SLOTS):
             drawn = np.searchsorted(self.particle_cumulative[i], rng.random(n))
             drawn = self.particles[np.minimum(drawn, len(self.particles) - 1)]
-            put(slot, drawn, rng.random(n) < rates)
+            put(slot, drawn, rng.random(n) < spec.particle_rate / 3)
         formula = self.formulas[rng.integers(0, len(self.formulas), n)]
-        formula[rng.random(n) >= (0.0 if plain else spec.formula_rate)] = 0
+        formula[rng.random(n) >= spec.formula_rate] = 0
         for i, slot in enumerate(FORMULA_SLOTS):
             put(slot, formula[:, i])
         opened = forms[:, COLUMN["P1"]] > 0
@@ -313,7 +320,7 @@ class Language:
         put("comma", self.comma, opened & (rng.random(n) < 0.6))
         put("Q", self.function["question"], (m.question == 1) & analytic)
         put("stop", np.where(m.question == 1, self.question, self.stop))
-        u = np.zeros(n) if plain else rng.random(n)
+        u = rng.random(n)
         template = np.searchsorted(self.template_cumulative[:-1], u, side="right")
         return Realised(forms, self.templates[template], lexemes, nominals, m)
 

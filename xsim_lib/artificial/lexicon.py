@@ -12,18 +12,19 @@ import numpy as np
 
 from .inventory import CASES, PRONOUNS, RELATIONS, TENSES
 from .meaning import World, stream
-from .phonology import CASED, SCRIPTS, Phonology, draw_changes, evolve, transliterate
+from .phonology import CASED, VOWELS, Phonology, draw_changes, evolve, transliterate
 from .spec import FamilySpec
 from .tree import Node, parse_newick
 
-PUNCTUATION = (".", "?", ",")
+SURNAME_EVERY = 4  # every fourth name has two words, so entities have spans
 # With no anchors at all, languages also differ in digits and punctuation.
 OWN_PUNCTUATION = (
     ".?,", "։՞՝", "።፧፣", "।؟،", "。？、", "၏‽၊", "᙮⸮᠂", "꓿⁇꓾", "᠃⁈᠈", "⸱¿⸲", "܀؛܂", "᭟᭜᭞", "꛳꛷꛵", "꡷꡶꡴", "‖¡¦", "※†‡",
 )  # fmt: skip
 OWN_DIGITS = "0٠०০੦૦୦௦౦೦൦๐໐༠၀០᠐᥆᧐᭐᮰᱀᱐꘠꣐꤀꧐꩐"  # the zero of a block of ten digits each
+NAMES = ("name", "surname")
 LEXICAL = ("noun", "verb", "adjective", "adverb")
-FIRST_CHARACTER = 0x4E00  # CJK unified ideographs
+FIRST_CHARACTER, N_CHARACTERS = 0x4E00, 20899  # CJK unified ideographs; a prime number of them
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Proto:
             return self.phonology.affix(rng)
         if kind in ("function", "particle", "formula"):
             return self.phonology.root(rng, 1)
-        return self.phonology.root(rng, int(rng.choice([2, 3])) if kind == "name" else None)
+        return self.phonology.root(rng, int(rng.choice([2, 3])) if kind in NAMES else None)
 
     def _descend(self, node: Node, roots: dict[str, tuple[str, str]], path: str) -> None:
         # Streams depend on the path in the tree, so adding a language elsewhere changes nothing here.
@@ -77,6 +78,7 @@ def all_keys(world: World) -> list[str]:
     keys = [
         f"{'name' if n else 'noun'}:{c}" for c, n in zip(world.nominals, world.is_name, strict=True)
     ]
+    keys += [f"surname:{c}" for c in world.nominals[world.n_nouns :: SURNAME_EVERY]]
     keys += [f"verb:{v.label}" for v in world.verbs]
     keys += [f"adjective:{a}" for a, _ in world.adjectives]
     keys += [f"adverb:{a}" for a in world.adverbs]
@@ -121,6 +123,8 @@ class Lexicon:
         spec, rng = world.spec, stream(world.spec.seed, "lexicon", name)
         self.name, self.spec = name, spec.languages[name]
         self.position, self.shared_marks = position, spec.anchors > 0
+        logographic = [n for n, other in spec.languages.items() if other.script == "logographic"]
+        self._rank = logographic.index(name) if name in logographic else 0
         inherited = {key: pair[0] for key, pair in roots.items()}
         for donor_roots, rate, label in donors:
             borrow = stream(spec.seed, "borrow", name, label)
@@ -128,14 +132,14 @@ class Lexicon:
                 if borrow.random() < rate and key.split(":")[0] in ("noun", "verb", "adjective"):
                     inherited[key] = donor_roots[key][0]
         self._taken: set[str] = set()
-        self._characters: dict[str, str] = {}
+        self._affixes: set[str] = set()
         self._key_numbers = {key: i for i, key in enumerate(inherited)}
         self.words: dict[str, list[Word]] = {}
         self.weights: dict[str, list[float]] = {}
-        for i, (key, roman) in enumerate(inherited.items()):
+        for key, roman in inherited.items():
             kind = key.split(":")[0]
-            if kind in ("noun", "name") and anchors[i]:
-                self.words[key], self.weights[key] = [anchor_words[i]], [1.0]
+            if key in anchor_words:
+                self.words[key], self.weights[key] = [anchor_words[key]], [1.0]
                 continue
             forms = [self._free(roman, kind, rng)]
             if (
@@ -155,14 +159,14 @@ class Lexicon:
         return "".join(rng.permutation(list(like * 2))[: max(4, len(like))])
 
     def _free(self, roman: str, kind: str, rng) -> str:
-        """Sound change may make two words alike; lengthen the later one until it is unique."""
-        if kind == "affix":
-            return roman
-        while roman in self._taken or len(roman) < 2:
-            roman += (
-                "aeiou"[rng.integers(5)] if roman[-1] not in "aeiouy" else "nrslt"[rng.integers(5)]
-            )
-        self._taken.add(roman)
+        """Sound change may make two words alike; lengthen the later one until it is unique.
+
+        Affixes are told apart among themselves: a merged paradigm would hide what a sentence says.
+        """
+        taken, shortest = (self._affixes, 1) if kind == "affix" else (self._taken, 2)
+        while roman in taken or len(roman) < shortest:
+            roman += "nrslt"[rng.integers(5)] if roman[-1] in VOWELS else "aeiou"[rng.integers(5)]
+        taken.add(roman)
         return roman
 
     def _word(self, roman: str, key: str, k: int) -> Word:
@@ -172,14 +176,14 @@ class Lexicon:
         """The writing of a root or affix in the language's script."""
         if self.spec.script == "logographic":
             # Characters go by meaning, not sound, so logographic languages share most of them.
-            offset = 3 * self._key_numbers[key] + k
-            if stream(self._key_numbers[key], k, self.name).random() < 0.3 or k:
-                offset += 3000 * (1 + self.position)
-            return chr(FIRST_CHARACTER + 7 * offset % 20900)
+            number, n_keys = self._key_numbers[key], len(self._key_numbers)
+            own = k > 0 or stream(number, self.name).random() < 0.3
+            number += n_keys * (1 + 3 * self._rank + k) if own else 0
+            return chr(FIRST_CHARACTER + 7 * number % N_CHARACTERS)
         written = transliterate(roman, "latin", self.spec.script)
         return (
             written.capitalize()
-            if key.startswith("name") and self.spec.script in CASED
+            if key.split(":")[0] in NAMES and self.spec.script in CASED
             else written
         )
 
@@ -227,18 +231,15 @@ def build_lexicons(world: World) -> tuple[dict[str, Lexicon], np.ndarray]:
     # Anchors sound like no language in particular; they are written in Latin letters everywhere.
     rng = stream(spec.seed, "anchor words")
     phonology, taken, anchor_words = Phonology(rng), set(), {}
-    for i in np.flatnonzero(anchors):
+    shared = [key for key, anchor in zip(keys, anchors, strict=False) if anchor]
+    shared += [f"sur{key}" for key in shared if f"sur{key}" in keys]
+    for key in shared:
         while (roman := phonology.root(rng, int(rng.choice([2, 3])))) in taken or len(roman) < 4:
             continue
         taken.add(roman)
-        anchor_words[int(i)] = Word(roman, roman.capitalize(), anchor=True)
+        anchor_words[key] = Word(roman, roman.capitalize(), anchor=True)
     lexicons = {}
     for position, name in enumerate(spec.languages):
         donors = [(roots[b.donor], b.rate, b.donor) for b in spec.borrowings if b.recipient == name]
         lexicons[name] = Lexicon(name, world, roots[name], anchors, donors, anchor_words, position)
     return lexicons, anchors
-
-
-def available_scripts() -> tuple[str, ...]:
-    """Names of the scripts, logographic last."""
-    return (*SCRIPTS, "logographic")

@@ -105,7 +105,7 @@ class FamilySpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     seed: int = Field(default=0, ge=0)
-    languages: dict[str, LanguageSpec] = Field(min_length=1)
+    languages: dict[str, LanguageSpec] = Field(min_length=1, max_length=16)
     trees: tuple[str, ...]
     borrowings: tuple[Borrowing, ...] = ()
     anchors: Share = 0.2
