@@ -1,0 +1,145 @@
+"""Put the sources of the book together: prose, executed notebooks, generated pages.
+
+Nothing is built where the sources are. ``_build/<profile>/book`` has the layout of the repository, so
+that the edit, launch and download links of every page point at the file a reader would change.
+"""
+
+import shutil
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import nbformat
+import yaml
+
+from xsim_lib import paths
+from xsim_lib.book import explorer, pages
+from xsim_lib.workflow import Notebook, notebooks
+
+__all__ = ["assemble", "toc_files"]
+
+_IMAGES = ("image/png", "image/svg+xml", "image/jpeg")
+_KEEPS_OWN_TAG = {"hide-input", "hide-cell", "remove-input", "remove-cell", "show-input"}
+
+
+def assemble(profile: str, *, executed: Path | None = None) -> Path:
+    """Write the sources of the book of one profile.
+
+    Parameters
+    ----------
+    profile : its executed notebooks and verdicts are shown.
+    executed : folder of executed notebooks; default ``_build/<profile>/notebooks``.
+
+    Returns
+    -------
+    Path : ``_build/<profile>/book``, written anew.
+
+    Raises
+    ------
+    FileNotFoundError : a notebook has not been executed, or a page of ``_toc.yml`` does not exist.
+    ValueError : a notebook holds an error or a figure without alternative text, or is not in ``_toc.yml``.
+    """
+    root, build = paths.root(), paths.build_dir(profile)
+    executed = executed or build / "notebooks"
+    sources = {n: executed / f"{n.name}.ipynb" for n in notebooks()}
+    missing = [n.name for n, file in sources.items() if not file.is_file()]
+    if missing or not sources:
+        what = (
+            f"not executed at profile {profile}: {', '.join(missing)}"
+            if missing
+            else "there are none"
+        )
+        raise FileNotFoundError(
+            f"notebooks: {what} (looked in {executed}; `make book` executes them)"
+        )
+
+    book = build / "book"
+    shutil.rmtree(book, ignore_errors=True)
+    shutil.copytree(
+        root / "book", book / "book", ignore=shutil.ignore_patterns("_static", "explorer")
+    )
+    shutil.copytree(root / "book" / "_static", book / "_static")
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy(root / name, book / name)
+    runs = {}
+    for notebook, file in sources.items():
+        content = nbformat.read(file, as_version=4)
+        runs[notebook] = content.metadata.get("papermill", {})
+        content = _page(content, notebook)
+        target = book / "notebooks" / f"{notebook.name}.ipynb"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(content, target)
+
+    pages.write_all(book, profile, runs)
+    explorer.write(book, profile)
+    _copy_plotly(book / "extra" / "explorer")
+    _check_toc(book, list(sources))
+    return book
+
+
+def toc_files(book: Path) -> list[str]:
+    """Names of all pages of ``_toc.yml`` below `book`, without suffix, the landing page first."""
+    return list(_files(yaml.safe_load((book / "_toc.yml").read_text(encoding="utf-8"))))
+
+
+def _files(entry: object) -> Iterator[str]:
+    if isinstance(entry, dict):
+        yield from (entry[key] for key in ("root", "file") if key in entry)
+        for value in entry.values():
+            yield from _files(value)
+    elif isinstance(entry, list):
+        for value in entry:
+            yield from _files(value)
+
+
+def _check_toc(book: Path, known: list[Notebook]) -> None:
+    listed = toc_files(book)
+    lost = [f for f in listed if not any((book / f"{f}{s}").is_file() for s in (".md", ".ipynb"))]
+    if lost:
+        raise FileNotFoundError(f"_toc.yml: no such page: {', '.join(lost)}")
+    unlisted = [n.name for n in known if f"notebooks/{n.name}" not in listed]
+    if unlisted:
+        raise ValueError(f"_toc.yml: lists every notebook but {', '.join(unlisted)}")
+
+
+def _page(content: nbformat.NotebookNode, notebook: Notebook) -> nbformat.NotebookNode:
+    """Collapse the code, give figures their alternative text, drop what belongs to one machine."""
+    for position, cell in enumerate(content.cells):
+        if cell.cell_type != "code":
+            continue
+        for output in cell.outputs:
+            if output.output_type == "error":
+                raise ValueError(
+                    f"{notebook.name}: cell {position} ended in {output.ename}: {output.evalue}"
+                )
+        # papermill drops the tags of the cell it injects, and a fresh cell has none.
+        tags = cell.metadata.setdefault("tags", [])
+        if not _KEEPS_OWN_TAG & set(tags):
+            tags.append("hide-input")
+        _describe_images(cell, notebook, position)
+    content.metadata.pop("papermill", None)
+    content.metadata.pop("widgets", None)
+    return content
+
+
+def _describe_images(cell: nbformat.NotebookNode, notebook: Notebook, position: int) -> None:
+    """MyST-NB reads the text from the cell; the library leaves it with the output it belongs to."""
+    images = [o for o in cell.outputs if any(mime in o.get("data", {}) for mime in _IMAGES)]
+    options = cell.metadata.setdefault("mystnb", {}).setdefault("image", {}) if images else {}
+    texts = []
+    for output in images:
+        described = (output.metadata.get(mime, {}).get("alt") for mime in _IMAGES)
+        texts.append(output.metadata.get("alt") or next((text for text in described if text), None))
+    if images and all(texts):
+        options["alt"] = " ".join(texts)
+    if images and not options.get("alt"):
+        raise ValueError(
+            f"{notebook.name}: cell {position} draws a figure without alternative text; expected "
+            "`alt` in the metadata of the output, or mystnb.image.alt in the metadata of the cell"
+        )
+
+
+def _copy_plotly(folder: Path) -> None:
+    """The copy that plotly's own package brings: no other server is asked."""
+    script = Path(find_spec("plotly").origin).parent / "package_data" / "plotly.min.js"
+    shutil.copy(script, folder / "plotly.min.js")

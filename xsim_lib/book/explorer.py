@@ -1,0 +1,99 @@
+"""The explorer: layer curves of any recorded model, pair and index, drawn in the reader's browser.
+
+The numbers travel as a script that sets one variable, because a page opened from a folder may not fetch
+other files. Plotly is the copy inside the plotly package.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from xsim_lib import claims, paths
+from xsim_lib.records import is_stale, read
+
+__all__ = ["series", "write"]
+
+_KEY = ["item", "model", "pair_or_language", "metric", "variant", "baseline"]
+
+
+def write(book: Path, profile: str) -> None:
+    """Write ``book/explorer.md`` and, below ``extra/explorer``, its script and its numbers."""
+    curves = [curve for source in _sources(profile) for curve in series(*source)]
+    folder = book / "extra" / "explorer"
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(paths.root() / "book" / "explorer" / "explorer.js", folder / "explorer.js")
+    data = json.dumps(curves, separators=(",", ":"), allow_nan=False)
+    (folder / "data.js").write_text(f"window.XSIM_CURVES = {data};\n", encoding="utf-8")
+    page = _PAGE if curves else _EMPTY
+    (book / "book" / "explorer.md").write_text(_TITLE + page, encoding="utf-8")
+
+
+def series(source: str, file: Path) -> Iterator[dict]:
+    """Layer curves of one record file: mean, lowest and highest value over seeds per layer.
+
+    Parameters
+    ----------
+    source : what the reader sees, such as "recorded, mini".
+    file : a record file; rows without a layer are left out.
+    """
+    frame = read(file).frame
+    frame = frame[frame["layer"].notna()]
+    frame = frame.assign(item=frame["paper"] + "." + frame["item"])
+    for key, rows in frame.groupby(_KEY, sort=False):
+        layers = rows.groupby("layer")["value"].agg(["mean", "min", "max"]).sort_index()
+        yield {
+            "source": source,
+            **dict(zip(_KEY, key, strict=True)),
+            "seeds": int(rows["seed"].nunique()),
+            "layers": [int(layer) for layer in layers.index],
+            **{name: _rounded(layers[name]) for name in ("mean", "min", "max")},
+        }
+
+
+def _rounded(values: pd.Series) -> list[float]:
+    return [float(f"{value:.5g}") for value in values]
+
+
+def _sources(profile: str) -> Iterator[tuple[str, Path]]:
+    for file in sorted((paths.build_dir(profile) / "records").glob("*.parquet")):
+        yield f"this build, {profile}", file
+    for recorded in ("mini", "real", "paper"):
+        for file in sorted(paths.results_dir(recorded).glob("*.csv")):
+            if not file.with_name(file.name + ".json").is_file():
+                continue  # a table that is no record, such as verdicts
+            yield f"recorded, {recorded}{_stale(file)}", file
+
+
+def _stale(file: Path) -> str:
+    made = json.loads(file.with_name(file.name + ".json").read_text(encoding="utf-8"))
+    return " (stale)" if is_stale(made, claims.code_hash(file.name.split(".")[0])) else ""
+
+
+_TITLE = """\
+(explorer)=
+# Explorer
+
+"""
+_PAGE = """\
+Layer curves of every model, pair and index that this build or a recorded run has measured. Points are means over
+seeds, bars their range. Dotted lines are baselines: what the index says where nothing was learned or nothing
+corresponds.
+
+```{raw} html
+<div id="xsim-explorer">
+  <div class="xsim-controls" role="group" aria-label="What to draw"></div>
+  <div class="xsim-plot" role="img" aria-label="Layer curves of the chosen models, pairs and index"></div>
+  <p class="xsim-note" aria-live="polite"></p>
+</div>
+<script src="../explorer/plotly.min.js"></script>
+<script src="../explorer/data.js"></script>
+<script src="../explorer/explorer.js"></script>
+```
+"""
+_EMPTY = """\
+Nothing is recorded yet: no notebook of this build has written measurements per layer, and there is nothing under
+`results/`. `make book` makes the first, `make record PROFILE=mini SEEDS=5` the second.
+"""

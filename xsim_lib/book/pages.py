@@ -1,0 +1,263 @@
+"""Pages made from what was measured: the scoreboard, the status page, the list of claims per paper."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from xsim_lib import claims, paths
+from xsim_lib.book import pictures
+from xsim_lib.book.markup import badge, escape, item_title, label, list_table
+from xsim_lib.records import is_stale
+from xsim_lib.workflow import Notebook
+
+__all__ = ["PAPERS", "read_verdicts", "scoreboard", "status", "summary_lines", "write_all"]
+
+PAPERS = {
+    "anc2022": "Cross-lingual similarity of multilingual representations revisited",
+    "align2021": "First align, then predict; languages unseen in pre-training",
+    "emerging2020": "Emerging cross-lingual structure in pretrained language models",
+    "parafac2023": "Joint matrix factorisation of multilingual representations",
+}
+VERDICTS = ("holds", "fails", "not_testable_here")
+
+
+def write_all(book: Path, profile: str, runs: Mapping[Notebook, Mapping]) -> None:
+    """Write the generated pages and fill the places in the prose that are marked ``% xsim: ...``.
+
+    Parameters
+    ----------
+    book : folder of the assembled sources.
+    runs : notebook -> what papermill noted about its run.
+    """
+    verdicts = read_verdicts(paths.build_dir(profile) / "verdicts.csv")
+    figures = {n.item: f"/notebooks/{n.name}" for n in runs if n.item}
+    folder = book / "book"
+    (folder / "scoreboard.md").write_text(scoreboard(verdicts, figures), encoding="utf-8")
+    (folder / "status.md").write_text(status(profile, runs), encoding="utf-8")
+    made = {"% xsim: summary": _summary_grid(verdicts), "% xsim: profile": f"`{profile}`"}
+    made["% xsim: papers"] = pictures.cards(PAPERS)
+    pictures.draw(book / "_static")
+    for paper in PAPERS:
+        made[f"% xsim: claims {paper}"] = _claims_of(paper, verdicts, figures)
+    for page in folder.glob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        for mark, content in made.items():
+            text = text.replace(mark + "\n", content + "\n")
+        if "% xsim:" in text:
+            raise ValueError(
+                f"{page.name}: unknown mark {text.partition('% xsim:')[2].split(chr(10))[0]!r}"
+            )
+        page.write_text(text, encoding="utf-8")
+
+
+def read_verdicts(path: Path) -> pd.DataFrame:
+    """Read ``verdicts.csv`` and check that it judges every claim once.
+
+    Raises
+    ------
+    ValueError : a column is missing, a verdict is unknown, or a claim is missing or repeated.
+    """
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    missing = [column for column in claims.VERDICT_COLUMNS if column not in frame.columns]
+    if missing:
+        raise ValueError(
+            f"{path.name}: column {missing[0]!r} is missing; got {list(frame.columns)}"
+        )
+    unknown = sorted(set(frame["verdict"]) - set(VERDICTS))
+    if unknown:
+        raise ValueError(
+            f"{path.name}: expected verdicts {', '.join(VERDICTS)}; got {unknown[0]!r}"
+        )
+    wanted = sorted(claim.id for claim in claims.all_claims())
+    if sorted(frame["claim"]) != wanted:
+        odd = sorted(set(wanted) ^ set(frame["claim"])) or ["a repeated claim"]
+        raise ValueError(f"{path.name}: expected every claim once; differs in {', '.join(odd[:5])}")
+    return frame
+
+
+def summary_lines(verdicts: pd.DataFrame) -> list[str]:
+    """The verdicts for a terminal: what was judged, line by line, then the counts."""
+    judged = verdicts[verdicts["verdict"] != "not_testable_here"]
+    width = max((len(c) for c in judged["claim"]), default=0)
+    lines = [f"{r.verdict:<6} {r.claim:<{width}}  {r.measured}" for r in judged.itertuples()]
+    for paper in PAPERS:
+        counts = _counts(verdicts[verdicts["paper"] == paper])
+        lines.append(
+            f"{paper}: " + ", ".join(f"{n} {v.replace('_', ' ')}" for v, n in counts.items())
+        )
+    return lines
+
+
+# ---------------------------------------------------------------- the scoreboard
+def scoreboard(verdicts: pd.DataFrame, figures: Mapping[str, str]) -> str:
+    """The scoreboard page: a summary, then one table per figure or table of every paper.
+
+    Parameters
+    ----------
+    verdicts : as `read_verdicts` gives them.
+    figures : item (``anc2022.fig1``) -> page that shows it.
+    """
+    text = ["(scoreboard)=", "# Scoreboard", "", _INTRODUCTION, "", _summary_grid(verdicts), ""]
+    by_id = verdicts.set_index("claim")
+    for paper, title in PAPERS.items():
+        text += [f"({label('scoreboard', paper)})=", f"## {paper}: {title}", ""]
+        of_paper = [claim for claim in claims.all_claims() if claim.paper == paper]
+        items = list(dict.fromkeys(claim.item for claim in of_paper))
+        for item in items:
+            text += [
+                f"({label('scoreboard', paper, item)})=",
+                f"### {paper}, {item_title(item)}",
+                "",
+            ]
+            page = figures.get(f"{paper}.{item}")
+            text += [f"Shown in {{doc}}`{page}`.", ""] if page else []
+            rows = [_row(c, by_id.loc[c.id]) for c in of_paper if c.item == item]
+            header = ("Verdict", "Claim", "Numbers")
+            text.append(list_table(header, rows, widths="16 44 40", css="scoreboard"))
+    return "\n".join(text)
+
+
+_INTRODUCTION = """\
+Every checkable claim of the four papers, in our words, beside what was measured. A verdict is computed: a
+predicate over the recorded measurements, with a threshold fixed before the run that it judges.
+
+`holds`
+: The predicate is true on the mean over seeds and on at least 80 % of the seeds.
+
+`fails`
+: It is false on the mean and on at least 80 % of the seeds.
+
+`not testable here`
+: The seeds disagree, the claim needs another scale than this build has, or nothing has been measured yet. The
+  reason is given, and so are the numbers where there are any.
+
+*A reading* is visible in the paper's numbers without being stated there; a *definition* or a piece of
+*arithmetic* can be checked without training anything.
+"""
+
+
+def _row(claim, verdict: pd.Series) -> tuple[str, str, str]:
+    kind = "" if claim.kind == "claim" else f" · {escape(claim.kind)}"
+    statement = f"({label('scoreboard', claim.id)})=\n\n{escape(claim.statement)}\n\n"
+    statement += f"`{claim.id}`{kind}"
+    numbers = [f"**Paper.** {escape(claim.reported)}"]
+    if verdict["measured"]:
+        numbers.append(f"**Measured.** {escape(verdict['measured'])}")
+    if verdict["reason"]:
+        numbers.append(f"**Why.** {escape(verdict['reason'])}")
+    return badge(verdict["verdict"]), statement, "\n\n".join(numbers)
+
+
+def _counts(verdicts: pd.DataFrame) -> dict[str, int]:
+    return {verdict: int((verdicts["verdict"] == verdict).sum()) for verdict in VERDICTS}
+
+
+def _summary_grid(verdicts: pd.DataFrame) -> str:
+    lines = ["::::{grid} 1 2 2 4", ":gutter: 2", ""]
+    for paper in PAPERS:
+        counts = _counts(verdicts[verdicts["paper"] == paper])
+        lines += [
+            f":::{{grid-item-card}} {paper}",
+            f":link: {label('scoreboard', paper)}",
+            ":link-type: ref",
+        ]
+        lines += [":class-card: counts", ""]
+        lines += [f"{badge(verdict)} {n}\n" for verdict, n in counts.items()]
+        lines += [":::", ""]
+    return "\n".join([*lines, "::::"])
+
+
+def _claims_of(paper: str, verdicts: pd.DataFrame, figures: Mapping[str, str]) -> str:
+    """Every claim of one paper in one short table, each linking to its row of the scoreboard."""
+    by_id = verdicts.set_index("claim")["verdict"]
+    rows = []
+    for claim in claims.all_claims():
+        if claim.paper != paper:
+            continue
+        item = claim.item
+        page = figures.get(f"{paper}.{item}")
+        title = item_title(item)
+        where = f"{{doc}}`{title} <{page}>`" if page else title
+        link = f"{{ref}}`details <{label('scoreboard', claim.id)}>`"
+        rows.append((where, f"{escape(claim.statement)} {link}", badge(by_id[claim.id])))
+    return list_table(("Where", "Claim", "Verdict"), rows, widths="18 62 20", css="claims")
+
+
+# ---------------------------------------------------------------- the status page
+def status(profile: str, runs: Mapping[Notebook, Mapping]) -> str:
+    """The status page: when and on what every notebook ran, and where the recorded numbers come from.
+
+    Parameters
+    ----------
+    runs : notebook -> what papermill noted about its run (``end_time``, ``duration``; empty: nothing).
+    """
+    build = paths.build_dir(profile)
+    rows = []
+    for notebook, run in runs.items():
+        made = (
+            _provenance(build / "records" / f"{notebook.item}.parquet.json")
+            if notebook.item
+            else {}
+        )
+        rows.append(
+            (
+                f"{{doc}}`/notebooks/{notebook.name}`",
+                escape(str(run.get("end_time") or "not noted")[:16].replace("T", " ")),
+                f"{run['duration']:.0f} s" if run.get("duration") else "not noted",
+                escape(made.get("device", "")) or "–",
+                escape(", ".join(map(str, made.get("seeds", [])))) or "–",
+            )
+        )
+    text = [
+        "(status)=",
+        "# Status",
+        "",
+        f"What this build (profile `{profile}`) ran, and when. Times are UTC.",
+        "",
+    ]
+    text += [
+        list_table(("Notebook", "Executed", "Took", "Device", "Seeds"), rows, css="status"),
+        "",
+    ]
+    text += ["## Recorded measurements", "", _recorded(), "", "## Versions", "", _versions(build)]
+    return "\n".join(text)
+
+
+def _recorded() -> str:
+    rows = []
+    for file in sorted((paths.root() / "results").glob("*/*.json")):
+        made = _provenance(file)
+        paper = file.name.split(".")[0]
+        fresh = (
+            "stale: the code has changed" if is_stale(made, claims.code_hash(paper)) else "current"
+        )
+        name = file.name.removesuffix(".json")
+        seeds = ", ".join(map(str, made.get("seeds", [])))
+        created = str(made.get("created", ""))[:16].replace("T", " ")
+        rows.append(
+            (f"`{file.parent.name}/{name}`", created, seeds, escape(made.get("device", "")), fresh)
+        )
+    if not rows:
+        return "None yet: `make record PROFILE=mini SEEDS=5` makes them."
+    header = ("Table", "Made", "Seeds", "Device", "Code")
+    return (
+        "Long runs are recorded once, as small tables with their provenance, and committed. A record whose "
+        "code has changed since is marked stale.\n\n" + list_table(header, rows, css="status")
+    )
+
+
+def _versions(build: Path) -> str:
+    found: dict[str, str] = {}
+    for file in sorted((build / "records").glob("*.json")):
+        found |= _provenance(file).get("versions", {})
+    if not found:
+        return "No record of this build names its versions."
+    return list_table(
+        ("Package", "Version"), [(escape(k), escape(v)) for k, v in sorted(found.items())]
+    )
+
+
+def _provenance(file: Path) -> dict:
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
