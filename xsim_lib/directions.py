@@ -152,9 +152,9 @@ def top_direction_share(x: Array, k: int = 1) -> float:
     """
     rows = validation.rows("x", x)
     validation.number("k", k, low=1, high=rows.shape[1], integer=True)
+    validation.varies("x", rows, "a share of the variance")
     values, _ = _eigen(CoMoments.from_rows(rows).s)
-    reason = "x: all rows are equal, so no direction has a share of the variance"
-    return validation.result(values[:k].sum() / values.sum(), {reason: values.sum() == 0})
+    return validation.result(values[:k].sum() / values.sum())
 
 
 def row_norm_outliers(x: Array) -> float:
@@ -170,10 +170,11 @@ def row_norm_outliers(x: Array) -> float:
 
     Raises
     ------
-    ValueError : more than half of the rows are equal to the mean, n_samples < 2, or a value is not
+    ValueError : all rows are equal, half of them equal the mean row, n_samples < 2, or a value is not
         finite.
     """
     rows = validation.rows("x", x)
+    validation.varies("x", rows, "an outlying row")
     norms = (rows - rows.mean(0)).norm(dim=1)
     middle = norms.quantile(0.5)
     reason = "x: the median row equals the mean row, so there is no scale to compare with"

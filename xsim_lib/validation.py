@@ -101,6 +101,12 @@ def pair(
     return a, b
 
 
+def varies(name: str, tensor: torch.Tensor, index: str) -> None:
+    """Raise ValueError if all rows are equal, because then `index` is 0 / 0."""
+    if bool((tensor == tensor[0]).all()):
+        raise ValueError(f"{name}: all rows are equal, so {index} is undefined (0 / 0)")
+
+
 def number(name: str, value: Any, *, low: float, high: float, integer: bool = False) -> Any:
     """Return `value` if it is a number (an integer if asked) in [low, high], else raise ValueError."""
     kinds = (int, np.integer) if integer else (int, float, np.integer, np.floating)
