@@ -298,7 +298,9 @@ def test_saved_models_come_back_exactly(variant, ids, tmp_path):
         lambda: BertModel(BertConfig(**SIZES), add_pooling_layer=False).eval(),
     ],
 )
-def test_untrained_is_fresh_reproducible_and_touches_no_other_randomness(make):
+def test_untrained_is_fresh_reproducible_and_touches_no_other_randomness(make, monkeypatch):
+    # torch.manual_seed would go through here and reset every GPU's generator for good.
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: pytest.fail("seeded the GPUs"))
     loaded = LoadedModel("m", scrambled(make()).bfloat16(), None)
     before = {key: value.clone() for key, value in loaded.model.state_dict().items()}
     state = torch.random.get_rng_state()

@@ -301,7 +301,7 @@ class EncoderForMaskedLM(EncoderPreTrainedModel):
 def untrained(loaded: LoadedModel, seed: int = 0) -> LoadedModel:
     """The same architecture and tokenizer with fresh weights: the baseline every figure needs."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every GPU as well
         model = type(loaded.model)(loaded.model.config)
     model = model.to(device=loaded.model.device, dtype=loaded.model.dtype).eval()
     return LoadedModel(f"{loaded.name} (untrained)", model, loaded.tokenizer)
