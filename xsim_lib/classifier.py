@@ -1,0 +1,215 @@
+"""An encoder with a classification head: what it reads, how it is kept, how text gets into it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from xsim_lib.hashing import atomic_write
+from xsim_lib.loading import load, quiet_transformers, token_limit
+from xsim_lib.models import LoadedModel
+from xsim_lib.texts import Classification
+
+__all__ = ["Classifier", "ClassifierSettings", "load_classifier"]
+
+
+class ClassifierSettings(BaseModel):
+    """What a fine-tuning run is, apart from its data and its encoder.
+
+    Attributes
+    ----------
+    steps : number of optimizer steps.
+    batch_size : items per step.
+    learning_rate : peak of a schedule with linear warm-up and linear decay to 0. About 2e-5 suits
+        public encoders, 1e-3 tiny ones.
+    warmup : share of the steps spent warming up.
+    max_length : longest sequence, special tokens included; a smaller limit of the model wins.
+    seed : decides the head's first weights, the order of the items and dropout.
+    pooling : what the head reads, the mean over the tokens (special ones included, padding not) or the
+        first token. Use the mean for causal models, whose first token sees no other.
+    dropout : on what the head reads and inside it; the encoder keeps its own.
+    hidden_layer : RoBERTa's head (dense, tanh, linear) instead of a linear one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    steps: int = Field(1000, gt=0)
+    batch_size: int = Field(32, gt=0)
+    learning_rate: float = Field(2e-5, gt=0)
+    warmup: float = Field(0.1, ge=0, lt=1)
+    weight_decay: float = Field(0.01, ge=0)
+    clip: float = Field(1.0, gt=0)
+    max_length: int = Field(128, gt=2)
+    seed: int = Field(0, ge=0)
+    pooling: Literal["mean", "first"] = "first"
+    dropout: float = Field(0.1, ge=0, lt=1)
+    hidden_layer: bool = True
+
+    def rate(self, step: int) -> float:
+        """Learning rate of step 1, 2, ..., `steps`."""
+        warm = max(1, round(self.warmup * self.steps))
+        if step <= warm:
+            return self.learning_rate * step / warm
+        return self.learning_rate * (self.steps - step + 1) / (self.steps - warm + 1)
+
+
+class Classifier(nn.Module):
+    """An encoder with a classification head.
+
+    Attributes
+    ----------
+    settings, label_names, pairs : what it was trained as; `pairs` is True for pairs of sentences.
+    losses : tuple of float, the training loss of every step (nats per item).
+    truncated : number of training items that were cut to the length the model takes.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        settings: ClassifierSettings,
+        label_names: Sequence[str],
+        *,
+        pairs: bool,
+        losses: Sequence[float] = (),
+        truncated: int = 0,
+    ) -> None:
+        super().__init__()
+        self.name, self.tokenizer, self.settings = loaded.name, loaded.tokenizer, settings
+        self.label_names, self.pairs = tuple(label_names), pairs
+        self.losses, self.truncated = tuple(losses), truncated
+        self.model: PreTrainedModel = loaded.model
+        width, classes = self.model.config.hidden_size, len(self.label_names)
+        dense = [nn.Linear(width, width), nn.Tanh(), nn.Dropout(settings.dropout)]
+        self.head = nn.Sequential(
+            nn.Dropout(settings.dropout),
+            *(dense if settings.hidden_layer else []),
+            nn.Linear(width, classes),
+        )
+        for layer in self.head:
+            if isinstance(layer, nn.Linear):  # as BERT: the framework's default is uniform
+                nn.init.normal_(layer.weight, std=0.02)
+                nn.init.zeros_(layer.bias)
+        self.to(self.model.device)
+
+    @property
+    def encoder(self) -> LoadedModel:
+        """The fine-tuned encoder, for comparing its representations like any other model's."""
+        return LoadedModel(f"{self.name} (fine-tuned)", self.model, self.tokenizer)
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
+    ) -> Tensor:
+        """Scores (batch, classes) of sequences (batch, length)."""
+        extra = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
+        states = self.model(input_ids, attention_mask=attention_mask, **extra).last_hidden_state
+        if self.settings.pooling == "first":
+            return self.head(states[:, 0])
+        weights = attention_mask.unsqueeze(-1).to(states.dtype)
+        return self.head((states * weights).sum(1) / weights.sum(1))
+
+    def save(self, directory: str | Path, **identity: str) -> None:
+        """Write encoder, tokenizer, head (safetensors) and settings as one folder, or nothing."""
+        about = {
+            "name": self.name,
+            "settings": self.settings.model_dump(),
+            "label_names": self.label_names,
+            "pairs": self.pairs,
+            "losses": self.losses,
+            "truncated": self.truncated,
+            "identity": identity,
+        }
+        with atomic_write(directory) as temporary, quiet_transformers():
+            self.model.save_pretrained(temporary / "encoder")
+            self.tokenizer.save_pretrained(temporary / "encoder")
+            head = {name: value.contiguous() for name, value in self.head.state_dict().items()}
+            save_file(head, temporary / "head.safetensors", metadata={"format": "pt"})
+            text = json.dumps(about, indent=2)
+            (temporary / "classifier.json").write_text(text, encoding="utf-8")
+
+
+def load_classifier(directory: str | Path, *, device: str | torch.device = "cpu") -> Classifier:
+    """Load what `Classifier.save` wrote, in evaluation mode.
+
+    Raises
+    ------
+    ValueError : no classifier in the folder, or weights that do not fit (see `loading.load`).
+    """
+    about = description(Path(directory))
+    if about is None:
+        raise ValueError(f"directory: no classifier.json in {directory}")
+    encoder = load(Path(directory) / "encoder", device=device)
+    named = LoadedModel(about["name"], encoder.model, encoder.tokenizer)
+    with seeded(0, encoder.model.device):  # the head's first weights are drawn, then replaced
+        classifier = Classifier(
+            named,
+            ClassifierSettings(**about["settings"]),
+            about["label_names"],
+            pairs=about["pairs"],
+            losses=about["losses"],
+            truncated=about["truncated"],
+        )
+    classifier.head.load_state_dict(load_file(Path(directory) / "head.safetensors"))
+    return classifier.eval()
+
+
+def encode(classifier: Classifier, data: Classification) -> tuple[list[dict[str, list[int]]], int]:
+    """Token ids (and BERT's sentence numbers) of every item, and how many had to be cut."""
+    tokenizer, config = classifier.tokenizer, classifier.model.config
+    limit = min(classifier.settings.max_length, token_limit(classifier.encoder))
+    texts = [data.premises] if data.hypotheses is None else [data.premises, data.hypotheses]
+    two_types = getattr(config, "type_vocab_size", 0) > 1
+    keys = ["input_ids", "token_type_ids"] if two_types else ["input_ids"]
+    # Not verbose: it would warn of the long items, which are cut and counted below.
+    encoded = tokenizer(*map(list, texts), return_token_type_ids=two_types, verbose=False)
+    long = [k for k, ids in enumerate(encoded["input_ids"]) if len(ids) > limit]
+    rows = [{key: encoded[key][k] for key in keys} for k in range(len(data))]
+    if long:
+        cut = tokenizer(
+            *([column[k] for k in long] for column in texts),
+            return_token_type_ids=two_types,
+            truncation="longest_first",
+            max_length=limit,
+        )
+        for position, k in enumerate(long):
+            rows[k] = {key: cut[key][position] for key in keys}
+    return rows, len(long)
+
+
+def pad(classifier: Classifier, rows: list[dict[str, list[int]]]) -> dict[str, Tensor]:
+    """Stack rows as (batch, longest) tensors on the model's device, padded on the right."""
+    longest = max(len(row["input_ids"]) for row in rows)
+    fill = {"input_ids": classifier.tokenizer.pad_token_id, "token_type_ids": 0}
+    batch = {
+        key: torch.tensor([row[key] + [fill[key]] * (longest - len(row[key])) for row in rows])
+        for key in rows[0]
+    }
+    lengths = torch.tensor([len(row["input_ids"]) for row in rows])
+    batch["attention_mask"] = (torch.arange(longest) < lengths[:, None]).long()
+    return {key: value.to(classifier.model.device) for key, value in batch.items()}
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed this device's generators only (`torch.manual_seed` would seed every GPU), then restore."""
+    gpu = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=gpu):
+        torch.default_generator.manual_seed(seed)
+        if gpu:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
+
+
+def description(directory: Path) -> dict | None:
+    """What `Classifier.save` wrote about the classifier in a folder; None where there is none."""
+    path = directory / "classifier.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
