@@ -392,8 +392,6 @@ def _digest(parts: Iterable[str]) -> str:
     sha = hashlib.sha256()
     for part in parts:
         data = part.encode("utf-8", "surrogatepass")
-        sha.update(
-            len(data).to_bytes(8, "big")
-        )  # lengths first: ("ab", "c") must differ from ("a", "bc")
-        sha.update(data)
+        # Length first: ("ab", "c") must differ from ("a", "bc").
+        sha.update(len(data).to_bytes(8, "big") + data)
     return sha.hexdigest()
