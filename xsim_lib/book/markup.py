@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterable, Sequence
 
-__all__ = ["badge", "escape", "item_title", "label", "list_table"]
+__all__ = ["badge", "escape", "item_title", "label", "list_table", "reading_order"]
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>$#|~^@])")
-_BADGES = {"holds": "bdg-success", "fails": "bdg-danger", "not_testable_here": "bdg-secondary"}
+_BADGES = {"holds": "bdg-success", "fails": "bdg-danger", "not_testable_here": "bdg-muted"}
 _NAMES = {
     "parsing": "Parsing scores",
     "randominit": "RANDOM-INIT table",
@@ -53,6 +53,15 @@ def item_title(item: str) -> str:
     if found := re.fullmatch(r"app([A-Z])", item):
         return f"Appendix {found[1]}"
     return item.replace("_", " ").capitalize()
+
+
+def reading_order(item: str) -> tuple:
+    """Sort key of items: tables, figures, sections, the rest; numbers by value."""
+    kinds = ("table", "fig", "s", "app")
+    kind = next(
+        (k for k, name in enumerate(kinds) if re.match(rf"{name}[s\dA-Z]", item)), len(kinds)
+    )
+    return kind, [int(number) for number in re.findall(r"\d+", item)], item
 
 
 def list_table(

@@ -8,7 +8,7 @@ import pandas as pd
 
 from xsim_lib import claims, paths
 from xsim_lib.book import pictures
-from xsim_lib.book.markup import badge, escape, item_title, label, list_table
+from xsim_lib.book.markup import badge, escape, item_title, label, list_table, reading_order
 from xsim_lib.records import is_stale
 from xsim_lib.workflow import Notebook
 
@@ -20,6 +20,7 @@ PAPERS = {
     "emerging2020": "Emerging cross-lingual structure in pretrained language models",
     "parafac2023": "Joint matrix factorisation of multilingual representations",
 }
+RECORDED = ("mini", "real", "paper")  # profiles whose long runs are committed
 VERDICTS = ("holds", "fails", "not_testable_here")
 
 
@@ -34,9 +35,11 @@ def write_all(book: Path, profile: str, runs: Mapping[Notebook, Mapping]) -> Non
     verdicts = read_verdicts(paths.build_dir(profile) / "verdicts.csv")
     figures = {n.item: f"/notebooks/{n.name}" for n in runs if n.item}
     folder = book / "book"
-    (folder / "scoreboard.md").write_text(scoreboard(verdicts, figures), encoding="utf-8")
+    recorded = {p: claims.verdicts(p) for p in RECORDED if p != profile and _has_records(p)}
+    text = scoreboard(verdicts, figures, recorded)
+    (folder / "scoreboard.md").write_text(text, encoding="utf-8")
     (folder / "status.md").write_text(status(profile, runs), encoding="utf-8")
-    made = {"% xsim: summary": _summary_grid(verdicts), "% xsim: profile": f"`{profile}`"}
+    made = {"% xsim: summary": _summary_grid(verdicts), "% xsim: profile": f"`{profile}`."}
     made["% xsim: papers"] = pictures.cards(PAPERS)
     pictures.draw(book / "_static")
     for paper in PAPERS:
@@ -50,6 +53,10 @@ def write_all(book: Path, profile: str, runs: Mapping[Notebook, Mapping]) -> Non
                 f"{page.name}: unknown mark {text.partition('% xsim:')[2].split(chr(10))[0]!r}"
             )
         page.write_text(text, encoding="utf-8")
+
+
+def _has_records(profile: str) -> bool:
+    return any(paths.results_dir(profile).glob("*.csv"))
 
 
 def read_verdicts(path: Path) -> pd.DataFrame:
@@ -91,21 +98,27 @@ def summary_lines(verdicts: pd.DataFrame) -> list[str]:
 
 
 # ---------------------------------------------------------------- the scoreboard
-def scoreboard(verdicts: pd.DataFrame, figures: Mapping[str, str]) -> str:
+def scoreboard(
+    verdicts: pd.DataFrame,
+    figures: Mapping[str, str],
+    recorded: Mapping[str, pd.DataFrame] | None = None,
+) -> str:
     """The scoreboard page: a summary, then one table per figure or table of every paper.
 
     Parameters
     ----------
     verdicts : as `read_verdicts` gives them.
     figures : item (``anc2022.fig1``) -> page that shows it.
+    recorded : other profiles -> their verdicts, which stand on committed records.
     """
+    others = {name: table.set_index("claim") for name, table in (recorded or {}).items()}
     text = ["(scoreboard)=", "# Scoreboard", "", _INTRODUCTION, "", _summary_grid(verdicts), ""]
     by_id = verdicts.set_index("claim")
     for paper, title in PAPERS.items():
         text += [f"({label('scoreboard', paper)})=", f"## {paper}: {title}", ""]
         of_paper = [claim for claim in claims.all_claims() if claim.paper == paper]
-        items = list(dict.fromkeys(claim.item for claim in of_paper))
-        for item in items:
+        items = {claim.item for claim in of_paper}
+        for item in sorted(items, key=reading_order):
             text += [
                 f"({label('scoreboard', paper, item)})=",
                 f"### {paper}, {item_title(item)}",
@@ -113,7 +126,7 @@ def scoreboard(verdicts: pd.DataFrame, figures: Mapping[str, str]) -> str:
             ]
             page = figures.get(f"{paper}.{item}")
             text += [f"Shown in {{doc}}`{page}`.", ""] if page else []
-            rows = [_row(c, by_id.loc[c.id]) for c in of_paper if c.item == item]
+            rows = [_row(c, by_id.loc[c.id], others) for c in of_paper if c.item == item]
             header = ("Verdict", "Claim", "Numbers")
             text.append(list_table(header, rows, widths="16 44 40", css="scoreboard"))
     return "\n".join(text)
@@ -138,7 +151,7 @@ predicate over the recorded measurements, with a threshold fixed before the run 
 """
 
 
-def _row(claim, verdict: pd.Series) -> tuple[str, str, str]:
+def _row(claim, verdict: pd.Series, others: Mapping[str, pd.DataFrame]) -> tuple[str, str, str]:
     kind = "" if claim.kind == "claim" else f" · {escape(claim.kind)}"
     statement = f"({label('scoreboard', claim.id)})=\n\n{escape(claim.statement)}\n\n"
     statement += f"`{claim.id}`{kind}"
@@ -147,6 +160,11 @@ def _row(claim, verdict: pd.Series) -> tuple[str, str, str]:
         numbers.append(f"**Measured.** {escape(verdict['measured'])}")
     if verdict["reason"]:
         numbers.append(f"**Why.** {escape(verdict['reason'])}")
+    for profile, table in others.items():
+        other = table.loc[claim.id]
+        if int(other["seeds"]):
+            text = escape("; ".join(part for part in (other["measured"], other["reason"]) if part))
+            numbers.append(f"**At {profile}.** {badge(other['verdict'])} {text}")
     return badge(verdict["verdict"]), statement, "\n\n".join(numbers)
 
 
@@ -155,7 +173,7 @@ def _counts(verdicts: pd.DataFrame) -> dict[str, int]:
 
 
 def _summary_grid(verdicts: pd.DataFrame) -> str:
-    lines = ["::::{grid} 1 2 2 4", ":gutter: 2", ""]
+    lines = ["::::{grid} 2 2 4 4", ":gutter: 2", ""]
     for paper in PAPERS:
         counts = _counts(verdicts[verdicts["paper"] == paper])
         lines += [
@@ -164,7 +182,7 @@ def _summary_grid(verdicts: pd.DataFrame) -> str:
             ":link-type: ref",
         ]
         lines += [":class-card: counts", ""]
-        lines += [f"{badge(verdict)} {n}\n" for verdict, n in counts.items()]
+        lines += [f"{n} {badge(verdict).replace(' here', '')}\n" for verdict, n in counts.items()]
         lines += [":::", ""]
     return "\n".join([*lines, "::::"])
 

@@ -44,9 +44,9 @@ def _parafac2023(axes) -> None:
     frame = reported.load("parafac2023", "table1")
     rows = frame[(frame["series"] == "XLM-R") & frame["metric"].str.startswith("pearson")]
     rows = rows.drop_duplicates("task")
-    axes.barh(rows["task"], rows["value"].astype(float), color=_BLUE, label="XLM-R, last layer")
+    axes.barh(rows["task"], rows["value"].astype(float), color=_BLUE)
     axes.invert_yaxis()
-    axes.set(xlabel="correlation", xlim=(0, 1))
+    axes.set(xlabel="correlation (XLM-R, last layer)", xlim=(0, 1))
 
 
 # paper -> how it is drawn, and what the picture shows
@@ -61,7 +61,7 @@ PICTURES: dict[str, tuple[Callable, str]] = {
     ),
     "emerging2020": (
         _emerging2020,
-        "CKA averaged over layers: bilingual above monolingual models, both above unrelated sentences.",
+        "CKA averaged over layers: bilingual above monolingual models, both above a random encoder.",
     ),
     "parafac2023": (
         _parafac2023,
@@ -94,7 +94,8 @@ def draw(folder: Path) -> None:
             figure = Figure(figsize=(4.2, 2.6), layout="constrained")
             axes = figure.add_subplot()
             painter(axes)
-            axes.legend(frameon=False, fontsize=10)
+            if axes.get_legend_handles_labels()[0]:
+                axes.legend(frameon=False, fontsize=10)
             FigureCanvasSVG(figure)
             figure.savefig(folder / f"{paper}.svg", metadata={"Date": None}, transparent=True)
 
@@ -105,7 +106,8 @@ def cards(titles: dict[str, str]) -> str:
     for paper, title in titles.items():
         text = PICTURES[paper][1]
         lines += [f":::{{grid-item-card}} {title}", f":link: {paper}", ":link-type: ref", ""]
-        lines += [f"```{{image}} /_static/{paper}.svg", f":alt: {text}", ":width: 100%", "```", ""]
+        lines += [f"```{{image}} /_static/{paper}.svg", f":alt: {text}", ":width: 100%"]
+        lines += [":class: dark-light", "```", ""]
         lines += [f"{text} {{cite:p}}`{_CITED[paper]}`", ":::", ""]
     return "\n".join([*lines, "::::"])
 
