@@ -9,8 +9,10 @@ from zlib import crc32
 
 import numpy as np
 
-from ..texts import BilingualDictionary, Corpus, ParallelCorpus
-from .grammar import Language
+from ..texts import BilingualDictionary, Classification, Corpus, ParallelCorpus, Treebank
+from . import annotate
+from .grammar import Language, Realised
+from .inference import LABELS, sample_pairs
 from .lexicon import build_lexicons
 from .meaning import DOMAINS, Meanings, World, stream
 from .spec import FamilySpec
@@ -20,7 +22,8 @@ BLOCK = (
     2048  # sentences are drawn in blocks with a stream each, so text(n) is a prefix of text(m > n)
 )
 SIDES = 4  # a sentence whose checksum is 0 modulo this may only be parallel, the others only text
-TRIES = 60
+NLI_BLOCK = 1536  # a multiple of the number of labels
+TRIES, REPEATS = 60, 8  # attempts to say a meaning on the other side, and when to give it up
 
 
 class Family:
@@ -149,7 +152,7 @@ class Family:
             for name in chosen:
                 sentences[name] += [said[name][k] for k in complete]
             block += 1
-            if block >= 20 and len(sentences[chosen[0]]) < block:
+            if block >= 4 and len(sentences[chosen[0]]) < block:
                 raise ValueError(
                     "languages: too little free variation to keep parallel sentences out of text(); "
                     "raise particle_rate, order_noise, drop or synonyms"
@@ -163,15 +166,83 @@ class Family:
         """Say every meaning so that it cannot be in `text`; "" where that needs too many tries."""
         language, said = self._languages[name], [""] * len(meanings)
         missing = np.arange(len(meanings))
+        before, repeats = [""] * len(missing), np.zeros(len(missing), int)
         for _ in range(TRIES):
             lines = language.sentences(language.realise(meanings.take(missing), rng))
             fits = np.array([_side(line) == 0 for line in lines])
             for k in np.flatnonzero(fits):
                 said[missing[k]] = lines[k]
-            missing = missing[~fits]
+            repeats += np.array([a == b for a, b in zip(lines, before, strict=True)])
+            again = ~fits & (repeats < REPEATS)  # some meanings can be said in one way only
+            missing, repeats = missing[again], repeats[again]
+            before = [lines[k] for k in np.flatnonzero(again)]
             if not len(missing):
                 break
         return said
+
+    # ---- labelled text -------------------------------------------------------------------------------
+
+    def nli(
+        self, language: str, n_pairs: int, *, domain: str = "news", seed: int = 2
+    ) -> Classification:
+        """Premises and hypotheses; item k has the same meanings and label in every language.
+
+        Labels are balanced (each three items hold all of them) and a hypothesis alone is no clue to its
+        label; see `inference`. Nothing is left unsaid here, so that the labels are true in
+        every language. Errors as in `text`.
+        """
+        self._check(n_pairs, (language,), domain, seed, "n_pairs")
+        grammar, columns = self._languages[language], ([], [], [])
+        for block in range(-(-n_pairs // NLI_BLOCK)):
+            parts = (domain, seed, block)
+            pairs = sample_pairs(
+                self.world, NLI_BLOCK, domain, stream(self.spec.seed, "nli", *parts)
+            )
+            rng = stream(self.spec.seed, "nli", language, *parts)
+            for column, meanings in zip(columns, pairs[:2], strict=False):
+                column += grammar.sentences(grammar.realise(meanings, rng, faithful=True))
+            columns[2].extend(pairs[2].tolist())
+        premises, hypotheses, labels = (tuple(column[:n_pairs]) for column in columns)
+        name = f"artificial-nli-{domain}-{seed}"
+        return Classification(name, language, premises, hypotheses, labels, LABELS)
+
+    def treebank(
+        self, language: str, n_sentences: int, *, domain: str = "news", seed: int = 3
+    ) -> Treebank:
+        """Sentences with tags, features, dependency trees and entities (PER, LOC, ORG).
+
+        Sentence k says the same in every language, as in a parallel treebank. Errors as in `text`.
+        """
+        said = self._say(language, n_sentences, domain, seed, "treebank")
+        grammar = self._languages[language]
+        sentences = tuple(
+            annotate.sentence(grammar, said, row, f"{language}-{domain}-{seed}-{row}")
+            for row in range(n_sentences)
+        )
+        return Treebank(f"artificial-treebank-{domain}-{seed}", language, sentences)
+
+    def gloss(
+        self, language: str, n_sentences: int, *, domain: str = "news", seed: int = 4
+    ) -> list[tuple[str, tuple[str, ...], str]]:
+        """Sentences for people: (sentence, gloss of each of its words, meaning in near-English).
+
+        Sentence k has the same meaning in every language. Errors as in `text`.
+        """
+        said = self._say(language, n_sentences, domain, seed, "gloss")
+        rows = []
+        for row in range(n_sentences):
+            text, words = annotate.lines(self._languages[language], said, row)
+            rows.append((text, tuple(words), self.world.describe(said.meanings, row)))
+        return rows
+
+    def _say(self, language: str, n: int, domain: str, seed: int, what: str) -> Realised:
+        self._check(n, (language,), domain, seed)
+        meanings, blocks = None, -(-n // BLOCK)
+        for block in range(blocks):
+            m = self.world.sample(BLOCK, domain, stream(self.spec.seed, what, domain, seed, block))
+            meanings = m if meanings is None else meanings.join(m)
+        rng = stream(self.spec.seed, what, language, domain, seed)
+        return self._languages[language].realise(meanings, rng)
 
     # ---- words -------------------------------------------------------------------------------------
 
@@ -191,10 +262,17 @@ class Family:
         return BilingualDictionary(source, target, tuple(pairs))
 
     def romanise(self, language: str, text: str) -> str:
-        """Latin letters for a text of a language, word by word; unknown words stay."""
+        """Latin letters for a text of a language, word by word; unknown words stay.
+
+        Unlike `transliterate`, this also reads logographic writing. Raises ValueError for an unknown
+        language.
+        """
         self._known(language)
         grammar = self._languages[language]
-        reading = dict(zip(grammar.written, grammar.roman, strict=True))
+        reading = {
+            written: roman.capitalize() if written[:1].isupper() else roman
+            for written, roman in zip(grammar.written, grammar.roman, strict=True)
+        }
         return " ".join(reading.get(word, word) for word in text.split(" "))
 
     # ---- checks ------------------------------------------------------------------------------------

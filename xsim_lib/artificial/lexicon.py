@@ -69,6 +69,8 @@ class Proto:
             )
         for i, child in enumerate(node.children):
             self._descend(child, passed, f"{path}.{i}")
+        if not node.children and not self.spec.cognates:
+            passed = {k: (self._new(k, rng), self._new(k, rng)) for k in roots}
         if not node.children:
             self.by_language[node.name] = passed
 
@@ -98,16 +100,19 @@ def choose_anchors(world: World) -> np.ndarray:
 
     Within names and within nouns the order is random, and an item that would overshoot is skipped.
     """
-    rng = stream(world.spec.seed, "anchors")
+    rng, target = stream(world.spec.seed, "anchors"), world.spec.anchors
     chosen = np.zeros(len(world.nominals), bool)
-    total, target = 0.0, world.spec.anchors
-    for group in (world.is_name, ~world.is_name):
-        # Names alone are meant to reach `name_share`: do not stop short for a sampling error.
-        slack = 0.02 if group is world.is_name and target > 0 else 0.004
-        for item in rng.permutation(np.flatnonzero(group)):
-            if total + world.noun_mass[item] <= target + slack:
+
+    def fill(items: np.ndarray, limit: float) -> None:
+        for item in rng.permutation(items):
+            if world.noun_mass[chosen].sum() + world.noun_mass[item] <= limit:
                 chosen[item] = True
-                total += world.noun_mass[item]
+
+    if target > 0:
+        # Names hold `name_share` only on average, and a rate equal to it should mean all of them.
+        fill(np.flatnonzero(world.is_name), target + 0.02)
+    if target - world.noun_mass[chosen].sum() > 0.03:
+        fill(np.flatnonzero(~world.is_name), target + 0.004)
     return chosen
 
 

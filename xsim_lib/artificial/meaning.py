@@ -69,6 +69,11 @@ class Meanings:
         """The rows of an index or mask, in its order."""
         return Meanings(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
+    def join(self, other: Meanings) -> Meanings:
+        """These rows, then the rows of `other`."""
+        pairs = ((f.name, getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+        return Meanings(**{name: np.concatenate([a, b]) for name, a, b in pairs})
+
     def but(self, **columns) -> Meanings:
         """A copy with some columns replaced."""
         return replace(self, **columns)
@@ -204,6 +209,13 @@ class World:
             fits[np.isin(self.nominal_class, [classes.index(c) for c in suited]), a] = 1.0
         likes = self._boost(rng, n_nominals, len(self.adjectives), 0.12, 6.0)
         self._adjective = Table(fits * likes * self._zipf(rng, len(self.adjectives)) ** 0.5)
+        same = self.nominal_class[:, None] == self.nominal_class[None]
+        same &= self.is_name[:, None] == self.is_name[None]
+        same[np.arange(n_nominals), np.arange(n_nominals)] = False
+        same[:, self.hypernym[~self.is_name]] = False
+        alone = ~same.any(1)
+        same[alone, np.flatnonzero(alone)] = True  # nothing else to say: the caller sees no change
+        self._another = Table(same * weight)
         self._adverb = Table(
             self._zipf(rng, len(self.adverbs))
             * self._boost(rng, n_verbs, len(self.adverbs), 0.25, 6.0)
@@ -255,6 +267,14 @@ class World:
             drawn = self._cardinal.sample(rng, zero)
             columns[f"{role}_cardinal"] = np.where(cardinal, drawn, -1).astype(np.int16)
         return Meanings(**columns)
+
+    def adjective_for(self, nominal: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """An adjective that suits each noun."""
+        return self._adjective.sample(rng, nominal)
+
+    def another(self, nominal: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Another nominal of each one's class and kind, never a hypernym (it would be entailed)."""
+        return self._another.sample(rng, nominal)
 
     @cached_property
     def noun_mass(self) -> np.ndarray:

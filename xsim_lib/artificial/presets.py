@@ -1,42 +1,118 @@
-"""Ready families that mirror the papers' choice of languages."""
+"""Ready families that mirror the papers' choice of languages.
+
+`every` changes settings of all languages and `each` of one, on top of the preset:
+``european4(every={"script": "latin"}, each={"et": {"particle_rate": 0.5}}, anchors=0.0)``.
+Other keywords are fields of `FamilySpec`.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 from .family import Family
 from .spec import Borrowing, FamilySpec, LanguageSpec
 
+Changes = Mapping[str, Any]
 
-def european4(seed: int = 0, **overrides) -> Family:
+_ROMANCE = {"adjective": "after", "articles": "word", "agreement": True, "particle_rate": 0.8}
+_SLAVIC = {"script": "cyrillic", "agreement": True, "pro_drop": 0.7, "order_noise": 0.3}
+_AGGLUTINATIVE = {
+    "order": "SOV",
+    "adposition": "after",
+    "morphology": "agglutinative",
+    "cases": True,
+    "agreement": True,
+    "pro_drop": 0.6,
+    "particle_rate": 1.2,
+}
+_ISOLATING = {"script": "logographic", "morphology": "analytic", "pro_drop": 0.4}
+
+
+def european4(
+    seed: int = 0,
+    *,
+    every: Changes | None = None,
+    each: Mapping[str, Changes] | None = None,
+    **overrides,
+) -> Family:
     """Four languages in the roles that English, French, Estonian and Bulgarian have in anc2022.
 
     fr is a sister of en (same script, cognates, loans), bg a cousin in another script, et unrelated, in
-    the script of en, agglutinative and verb-final. `overrides` are fields of `FamilySpec`.
+    the script of en, agglutinative and verb-final.
     """
     languages = {
-        "en": LanguageSpec(articles="word", particle_rate=0.9),
-        "fr": LanguageSpec(adjective="after", articles="word", agreement=True, particle_rate=0.8),
-        "et": LanguageSpec(
-            order="SOV",
-            adposition="after",
-            morphology="agglutinative",
-            cases=True,
-            agreement=True,
-            pro_drop=0.6,
-            particle_rate=1.2,
-        ),
-        "bg": LanguageSpec(
-            script="cyrillic",
-            articles="suffix",
-            agreement=True,
-            pro_drop=0.7,
-            order_noise=0.3,
-            particle_rate=1.1,
-        ),
+        "en": {"articles": "word", "particle_rate": 0.9},
+        "fr": _ROMANCE,
+        "et": _AGGLUTINATIVE,
+        "bg": _SLAVIC | {"articles": "suffix", "particle_rate": 1.1},
     }
     settings = {
-        "seed": seed,
-        "languages": languages,
         "trees": ("((en:0.3,fr:0.3):0.3,bg:0.6);", "et:0.6;"),
         "borrowings": (Borrowing(donor="fr", recipient="en", rate=0.1),),
     }
-    return Family(FamilySpec(**(settings | overrides)))
+    return _family(seed, languages, every, each, settings | overrides)
+
+
+def eurasian14(
+    seed: int = 0,
+    *,
+    every: Changes | None = None,
+    each: Mapping[str, Changes] | None = None,
+    **overrides,
+) -> Family:
+    """Fourteen languages in three families, an isolate and a logographic pair.
+
+    Trees: en, de | fr, es | ru, bg; fi, et, hu; tr, az; and ka, zh, ja alone. ja is unrelated to zh
+    but borrows from it and shares most of its characters.
+    """
+    agglutinative_svo = _AGGLUTINATIVE | {"order": "SVO", "order_noise": 0.3}
+    languages = {
+        "en": {"articles": "word", "particle_rate": 0.9},
+        "de": {"articles": "word", "agreement": True, "order_noise": 0.25},
+        "fr": _ROMANCE,
+        "es": _ROMANCE | {"pro_drop": 0.7},
+        "ru": _SLAVIC | {"cases": True},
+        "bg": _SLAVIC | {"articles": "suffix", "particle_rate": 1.1},
+        "fi": agglutinative_svo,
+        "et": agglutinative_svo | {"particle_rate": 1.0},
+        "hu": _AGGLUTINATIVE | {"articles": "word"},
+        "tr": _AGGLUTINATIVE,
+        "az": _AGGLUTINATIVE | {"particle_rate": 0.9},
+        "ka": _AGGLUTINATIVE | {"script": "georgian", "order_noise": 0.3},
+        "zh": _ISOLATING | {"particle_rate": 1.3},
+        "ja": _ISOLATING | {"order": "SOV", "adposition": "after", "pro_drop": 0.7},
+    }
+    settings = {
+        "trees": (
+            "(((en:0.3,de:0.3):0.25,(fr:0.25,es:0.25):0.3):0.15,(ru:0.3,bg:0.3):0.4);",
+            "((fi:0.25,et:0.25):0.35,hu:0.6);",
+            "(tr:0.25,az:0.25):0.35;",
+            "ka:0.6;",
+            "zh:0.6;",
+            "ja:0.6;",
+        ),
+        "borrowings": (
+            Borrowing(donor="fr", recipient="en", rate=0.1),
+            Borrowing(donor="zh", recipient="ja", rate=0.3),
+            Borrowing(donor="ru", recipient="az", rate=0.05),
+        ),
+    }
+    return _family(seed, languages, every, each, settings | overrides)
+
+
+def _family(
+    seed: int,
+    languages: dict[str, dict[str, Any]],
+    every: Changes | None,
+    each: Mapping[str, Changes] | None,
+    settings: dict[str, Any],
+) -> Family:
+    for name in each or {}:
+        if name not in languages:
+            raise ValueError(f"each: expected some of {', '.join(languages)}; got {name!r}")
+    specs = {
+        name: LanguageSpec(**(own | dict(every or {}) | dict((each or {}).get(name, {}))))
+        for name, own in languages.items()
+    }
+    return Family(FamilySpec(**({"seed": seed, "languages": specs} | settings)))

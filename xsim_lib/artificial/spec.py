@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from .inventory import ADJECTIVES, ADVERBS, VERBS
 from .tree import leaves, parse_newick
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -100,6 +101,14 @@ class FamilySpec(BaseModel):
         with 0, even these are each language's own.
     name_share
         Share of noun-slot tokens that are names.
+    cognates
+        False: every language has roots of its own, whatever the tree says (a control: grammars stay).
+    sound_changes, replacement
+        Changes, and rate of lexical replacement, per unit of branch length.
+    n_topics, n_nouns, n_verbs, n_adjectives, n_adverbs, n_names
+        Size of the world; nouns are common nouns, in nine classes.
+    zipf, topic_strength
+        Exponent of word frequencies; how many times likelier a word is in a topic of its own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -110,13 +119,14 @@ class FamilySpec(BaseModel):
     borrowings: tuple[Borrowing, ...] = ()
     anchors: Share = 0.2
     name_share: float = Field(default=0.2, ge=0, le=0.4)
+    cognates: bool = True
     sound_changes: float = Field(default=14.0, ge=0, le=40)
     replacement: float = Field(default=0.5, ge=0, le=10)
     n_topics: int = Field(default=10, ge=2, le=40)
     n_nouns: int = Field(default=72, ge=18, le=90)
-    n_verbs: int = Field(default=36, ge=8, le=41)
-    n_adjectives: int = Field(default=24, ge=4, le=26)
-    n_adverbs: int = Field(default=8, ge=1, le=10)
+    n_verbs: int = Field(default=36, ge=8, le=len(VERBS))
+    n_adjectives: int = Field(default=24, ge=4, le=len(ADJECTIVES))
+    n_adverbs: int = Field(default=8, ge=1, le=len(ADVERBS))
     n_names: int = Field(default=48, ge=3, le=400)
     zipf: float = Field(default=1.0, ge=0, le=3)
     topic_strength: float = Field(default=20.0, ge=1, le=1000)
