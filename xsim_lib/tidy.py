@@ -38,8 +38,8 @@ def validated(frame: pd.DataFrame, where: str) -> pd.DataFrame:
     missing = [column for column in COLUMNS if column not in frame.columns]
     unknown = [column for column in frame.columns if column not in COLUMNS]
     if missing or unknown:
-        parts = [f"missing column {missing[0]!r}"] * bool(missing)
-        parts += [f"unknown column {str(unknown[0])!r}"] * bool(unknown)
+        parts = [f"missing column {column!r}" for column in missing[:1]]
+        parts += [f"unknown column {str(column)!r}" for column in unknown[:1]]
         raise ValueError(f"{where}: {' and '.join(parts)}; expected {', '.join(COLUMNS)}")
     columns = {c: _column(frame[c].reset_index(drop=True), c, where) for c in COLUMNS}
     frame = pd.DataFrame(columns, columns=list(COLUMNS))
@@ -91,6 +91,7 @@ def _refuse(series: pd.Series, bad: pd.Series, name: str, where: str, expected: 
     if bad.any():
         row = int(np.argmax(bad))
         got = series.iloc[row]
+        got = got.item() if isinstance(got, np.generic) else got
         raise ValueError(f"{where}: column {name!r}: expected {expected}, got {got!r} in row {row}")
 
 

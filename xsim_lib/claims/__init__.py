@@ -20,9 +20,10 @@ from xsim_lib.claims.registry import (
     predicate,
     predicate_of,
 )  # fmt: skip
+from xsim_lib.claims.standing import code_hash, item_table, measuring_modules, verdicts
 
 __all__ = [
     "VERDICT_COLUMNS", "Claim", "Outcome", "Predicate", "Verdict", "all_claims", "anc2022",
-    "anc2022_other", "claims_of", "get", "items_without_claim", "judge", "predicate", "predicate_of",
-    "verdict_table", "write_verdicts",
+    "anc2022_other", "claims_of", "code_hash", "get", "item_table", "items_without_claim", "judge",
+    "measuring_modules", "predicate", "predicate_of", "verdict_table", "verdicts", "write_verdicts",
 ]  # fmt: skip

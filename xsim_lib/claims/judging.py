@@ -53,8 +53,8 @@ def judge(claim: Claim, records: Records | None, profile: str, *, source: str = 
 
     Parameters
     ----------
-    records : of any items and seeds, all of one profile; None where there are none. Claims about the
-        printed numbers themselves ignore them.
+    records : of any papers, items and seeds, all of one profile; None where there are none. Claims about
+        the printed numbers themselves ignore them.
     profile : "smoke", "mini", "real" or "paper".
     source : what the records are, in words; starts the reason.
 
@@ -71,12 +71,9 @@ def judge(claim: Claim, records: Records | None, profile: str, *, source: str = 
     if predicate is None:
         return _verdict(claim, profile, NOT_TESTABLE, "", 0, NOT_MEASURED)
     if predicate.printed:
-        files = [item for item in ("table2", "text") if item in reported.items(claim.paper)]
-        records, source = (
-            reported.as_records(claim.paper, files),
-            "arithmetic on the printed numbers",
-        )
-    if records is None or set(predicate.items).isdisjoint(records.unique("item")):
+        records, source = reported.as_records(claim.paper), "arithmetic on the printed numbers"
+    records = _relevant(predicate, records)
+    if records is None:
         return _verdict(claim, profile, NOT_TESTABLE, "", 0, NOT_MEASURED)
     outcomes, incomplete = _outcomes(predicate, records)
     if not outcomes:
@@ -95,8 +92,9 @@ def verdict_table(
     profile: str,
     *,
     stale: Collection[str] = (),
+    only: Collection[Claim] | None = None,
 ) -> pd.DataFrame:
-    """Judge all claims.
+    """Judge all claims, or some.
 
     Parameters
     ----------
@@ -104,6 +102,7 @@ def verdict_table(
         run of several seeds); either may be missing, None or empty. Rows of other profiles are ignored.
     profile : whose verdicts these are.
     stale : provenance ids of records whose code has changed since.
+    only : the claims to judge; None for all.
 
     Returns
     -------
@@ -120,7 +119,9 @@ def verdict_table(
         raise ValueError(f"records_by_source: expected {' or '.join(SOURCES)}, got {unknown[0]!r}")
     _check_profile(profile, None)
     mine = {name: _of_profile(records_by_source.get(name), profile) for name in SOURCES}
-    rows = [_judge_sources(claim, mine, profile, frozenset(stale)) for claim in all_claims()]
+    rows = [
+        _judge_sources(claim, mine, profile, frozenset(stale)) for claim in only or all_claims()
+    ]
     return pd.DataFrame(rows, columns=list(VERDICT_COLUMNS))
 
 
@@ -165,6 +166,19 @@ def _decide(claim: Claim, profile: str, mean: Outcome, seeds: list[bool]) -> tup
     return FAILS, "; ".join(part for part in (count, caution) if part)
 
 
+def _relevant(predicate: Predicate, records: Records | None) -> Records | None:
+    """The rows that a predicate may read; None if its own item was not measured."""
+    if records is None:
+        return None
+    try:
+        own = records.select(paper=predicate.paper, item=predicate.items[0])
+    except NothingSelected:
+        return None
+    # Figures that are only borrowed may have been measured with more seeds than the item itself.
+    borrowing = records.select(paper=predicate.paper).of_items(*predicate.items)
+    return borrowing.select(seed=list(own.seeds))
+
+
 def _outcomes(predicate: Predicate, records: Records) -> tuple[dict[int, Outcome], str]:
     """Outcome of every seed that has all the predicate reads, and what the last of the others lacks."""
     outcomes, lacks = {}, ""
@@ -187,34 +201,27 @@ def _applied(predicate: Predicate, records: Records) -> Outcome:
 def _judge_sources(
     claim: Claim, mine: Mapping[str, Records | None], profile: str, stale: frozenset[str]
 ) -> tuple:
-    live = judge(claim, mine["live"], profile, source=_label("live", mine["live"], profile))
-    recorded = judge(
-        claim, mine["recorded"], profile, source=_label("recorded", mine["recorded"], profile)
-    )
+    live = judge(claim, mine["live"], profile)
     predicate = predicate_of(claim)
     if predicate is None or predicate.printed:
         return _row(live)
-    if recorded.seeds and _is_stale(predicate, mine["recorded"], stale):
-        return _row(live, "the recorded run is stale: its code has changed since")
+    from_live = _row(live, f"this build, {_seeds(live)}" if live.seeds else "")
+    recorded = judge(claim, mine["recorded"], profile)
     if not recorded.seeds:
-        return _row(live)
-    beside = f"this build, {_seeds(live.seeds)}: {live.measured}" if live.seeds else ""
-    return _row(recorded, beside)
+        return from_live
+    rows = _relevant(predicate, mine["recorded"])
+    if not stale.isdisjoint(rows.unique("provenance")):
+        return (
+            *from_live[:-1],
+            f"{from_live[-1]}; the recorded run is stale: its code has changed",
+        )
+    label = "recorded real" if profile == "real" else "recorded"
+    beside = f"this build, {_seeds(live)}: {live.measured}" if live.seeds else ""
+    return _row(recorded, f"{label}, {_seeds(recorded)}", beside)
 
 
-def _label(source: str, records: Records | None, profile: str) -> str:
-    count = _seeds(len(records.seeds) if records is not None else 0)
-    if source == "live":
-        return f"this build, {count}"
-    return f"recorded real, {count}" if profile == "real" else f"recorded, {count}"
-
-
-def _seeds(count: int) -> str:
-    return "one seed" if count == 1 else f"{count} seeds"
-
-
-def _is_stale(predicate: Predicate, records: Records, stale: frozenset[str]) -> bool:
-    return not stale.isdisjoint(records.of_items(*predicate.items).unique("provenance"))
+def _seeds(verdict: Verdict) -> str:
+    return "one seed" if verdict.seeds == 1 else f"{verdict.seeds} seeds"
 
 
 def _of_profile(records: Records | None, profile: str) -> Records | None:
@@ -238,7 +245,7 @@ def _verdict(
     return Verdict(claim.id, claim.paper, claim.item, profile, verdict, measured, seeds, reason)
 
 
-def _row(verdict: Verdict, *more: str) -> tuple:
-    reason = "; ".join(part for part in (verdict.reason, *more) if part)
+def _row(verdict: Verdict, source: str = "", beside: str = "") -> tuple:
+    reason = "; ".join(part for part in (source, verdict.reason, beside) if part)
     fields = {column: getattr(verdict, column) for column in VERDICT_COLUMNS}
     return tuple({**fields, "reason": reason}.values())

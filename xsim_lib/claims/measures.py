@@ -47,19 +47,23 @@ def grid(r: Records, metric: str, models: Iterable[str], pairs: Iterable[str]) -
     NothingSelected : a combination is missing; an average over the rest would go unnoticed.
     """
     models, pairs = list(models), list(pairs)
-    chosen = {"metric": metric, "baseline": "", "variant": ""}
+    found = r.select(metric=metric, baseline="", variant="")
+    measured = set(found.frame[["model", "pair_or_language"]].itertuples(index=False, name=None))
     for model in models:
         for pair in pairs:
-            r.select(**chosen, model=model, pair_or_language=pair)
-    return r.select(**chosen, model=models, pair_or_language=pairs)
+            if (model, pair) not in measured:
+                found.select(model=model, pair_or_language=pair)  # raises, saying what there is
+    return found.select(model=models, pair_or_language=pairs)
 
 
 def curves(r: Records) -> dict[tuple[str, str], pd.Series]:
-    """The layer curve of every model and pair of one metric, by (model, pair), as they appear."""
-    seen = r.frame[["model", "pair_or_language", "metric", "variant"]].drop_duplicates()
+    """The layer curve of every model and pair of one metric and variant, by (model, pair)."""
+    means = r.frame.dropna(subset=["layer"]).groupby(["model", "pair_or_language", "layer"])[
+        "value"
+    ]
     return {
-        (model, pair): r.curve(metric, variant=variant, model=model, pair_or_language=pair)
-        for model, pair, metric, variant in seen.itertuples(index=False)
+        key: curve.droplevel([0, 1]).rename_axis("layer").rename(index=int)
+        for key, curve in means.mean().groupby(level=[0, 1])
     }
 
 

@@ -128,8 +128,13 @@ class Predicate:
     printed: bool
     function: Callable[[Records], Outcome]
 
+    @property
+    def paper(self) -> str:
+        """The paper of the claim."""
+        return self.claim.partition(".")[0]
+
     def __call__(self, records: Records) -> Outcome:
-        outcome = self.function(records.of_items(*self.items))
+        outcome = self.function(records.select(paper=self.paper).of_items(*self.items))
         if not isinstance(outcome, Outcome):
             raise TypeError(f"{self.claim}: expected an Outcome, got {type(outcome).__name__}")
         return outcome

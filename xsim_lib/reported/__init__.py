@@ -83,6 +83,7 @@ def as_records(paper: str, wanted: list[str] | tuple[str, ...] | None = None) ->
     return merge([_as_records(paper, item) for item in names])
 
 
+@cache
 def _as_records(paper: str, item: str) -> Records:
     frame = load(paper, item)
     numbers = pd.to_numeric(frame["value"], errors="coerce")
@@ -127,7 +128,7 @@ def _read(paper: str, item: str) -> pd.DataFrame:
     for column in ("lower", "upper"):
         frame[column] = pd.to_numeric(frame[column])
     if not item.endswith("_attributes"):
-        frame["value"] = pd.to_numeric(frame["value"])
+        frame["value"] = pd.to_numeric(frame["value"]).astype(float)
     if frame["layer"].str.fullmatch(r"\d*").all():
         frame["layer"] = pd.to_numeric(frame["layer"]).astype("Int64")
     return frame
