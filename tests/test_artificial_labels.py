@@ -111,7 +111,7 @@ def naive_bayes_accuracy(features, labels, n_train):
 
 @pytest.mark.parametrize("language", ["en", "et"])
 def test_nli_needs_both_sentences(family, language):
-    """Measured (4 000 training pairs): hypothesis alone .33-.35, words tagged by overlap .67-.70."""
+    """Measured, seeds 0-3, all languages: hypothesis .31-.36, premise .43-.48, tagged words .85-.93."""
     data = family.nli(language, 6000)
     premises, hypotheses = ([s.split() for s in x] for x in (data.premises, data.hypotheses))
     alone = naive_bayes_accuracy(hypotheses, data.labels, 4000)
@@ -120,7 +120,7 @@ def test_nli_needs_both_sentences(family, language):
         [f"p {w}" for w in set(p) - set(h)] + [f"h {w}" for w in set(h) - set(p)]
         for p, h in zip(premises, hypotheses, strict=True)
     ]
-    assert naive_bayes_accuracy(tagged, data.labels, 4000) > max(0.55, alone + 0.15)
+    assert naive_bayes_accuracy(tagged, data.labels, 4000) > 0.75
 
 
 def test_dictionary_pairs_share_a_concept(family):

@@ -17,9 +17,10 @@ from .spec import FamilySpec
 from .tree import Node, parse_newick
 
 SURNAME_EVERY = 4  # every fourth name has two words, so entities have spans
-# With no anchors at all, languages also differ in digits and punctuation.
+# With no anchors at all, languages also differ in digits and punctuation. None of these characters is
+# changed by NFKC, which tokenizers apply, and all are Unicode punctuation or decimal digits.
 OWN_PUNCTUATION = (
-    ".?,", "։՞՝", "።፧፣", "।؟،", "。？、", "၏‽၊", "᙮⸮᠂", "꓿⁇꓾", "᠃⁈᠈", "⸱¿⸲", "܀؛܂", "᭟᭜᭞", "꛳꛷꛵", "꡷꡶꡴", "‖¡¦", "※†‡",
+    ".?,", "։՞՝", "።፧፣", "।؟،", "。꘏、", "၏‽၊", "᙮᥄᠂", "꓿⸮꓾", "᠃᥅᠈", "⸱¿⸲", "܀؛܂", "᭟᭜᭞", "꛳꛷꛵", "꡷꡶꡴", "‖¡⁂", "※†‡",
 )  # fmt: skip
 OWN_DIGITS = "0٠०০੦૦୦௦౦೦൦๐໐༠၀០᠐᥆᧐᭐᮰᱀᱐꘠꣐꤀꧐꩐"  # the zero of a block of ten digits each
 NAMES = ("name", "surname")
