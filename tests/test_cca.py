@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xsim_lib.moments import Moments
-from xsim_lib.similarity import cca, pwcca, svcca, svcca_from_moments
+from xsim_lib.similarity import cca, pwcca, pwcca_from_moments, svcca, svcca_from_moments
 
 EXACT = {"rel": 1e-9, "abs": 1e-9}
 few = settings(max_examples=20, deadline=None)
@@ -159,3 +159,13 @@ def test_layers_with_different_numbers_of_components_go_through_at_once():
     got = svcca_from_moments(Moments.from_rows(torch.tensor(x), torch.tensor(y)), variance=0.9)
     want = [svcca(a, b, variance=0.9) for a, b in pairs]
     assert got == pytest.approx(want, **EXACT)
+
+
+def test_layers_of_different_rank_keep_their_own_weights():
+    """In a batch, directions a layer does not have must not enter its PWCCA weights."""
+    pairs = [related(seed, 60, 6, 6) for seed in range(2)]
+    pairs[1][1][:, 3:] = pairs[1][1][:, :3]
+    x, y = (np.stack([p[i] for p in pairs]) for i in range(2))
+    got = pwcca_from_moments(Moments.from_rows(x, y))
+    assert got == pytest.approx([pwcca(a, b) for a, b in pairs], **EXACT)
+    assert got[1] == pytest.approx(pwcca(pairs[1][0], pairs[1][1][:, :3]), **EXACT)

@@ -72,7 +72,11 @@ def test_batches_in_any_order_give_the_direct_sums(seed, cuts, order, mean):
 def test_chunks_inside_one_batch_do_not_change_the_sums(monkeypatch):
     x, y = related(0, mean=1e4)
     monkeypatch.setattr("xsim_lib.comoments._CHUNK", 7)
-    assert_close(CoMoments.from_rows(x, y).state(), explicit(x, y))
+    monkeypatch.setattr("xsim_lib.comoments._CHUNK_DIAGONAL", 7)
+    want = explicit(x, y)
+    assert_close(CoMoments.from_rows(x, y).state(), want)
+    small = CoMoments.from_rows(x, y, diagonal=True).state()
+    assert_close(small, {"n": 60, "mean_x": want["mean_x"], "s": np.diag(want["s"])})
 
 
 def test_a_stream_with_itself_is_a_stream_paired_with_itself():

@@ -157,6 +157,13 @@ def test_matching_accuracy_gives_ties_to_the_first_row():
     assert hits.sum() == 39
 
 
+def test_rounding_in_the_matrix_product_does_not_break_ties():
+    """Every sentence twice: products round differently by position, and each first copy must hit."""
+    x = np.random.default_rng(0).normal(size=(401, 37))
+    twice = np.concatenate([x, x[:-1]])
+    assert matching_accuracy(twice, twice, details=True)[:401].all()
+
+
 def test_matching_accuracy_of_zero_rows_is_a_miss_not_nan():
     x = np.eye(4)
     x[2] = 0
@@ -313,6 +320,12 @@ def test_bad_input_is_refused_with_what_came_and_what_was_expected(name):
         index(x.astype(str), y)
     with pytest.raises(TypeError, match="y: expected real numbers, got dtype"):
         index(x, torch.tensor(y).cfloat())
+
+
+def test_finite_input_whose_sum_overflows_is_accepted():
+    x = np.full((40, 6), 6e4, dtype=np.float16)
+    x[::2] = 1
+    assert linear_cka(x, x) == pytest.approx(1)
 
 
 def test_neuronwise_indices_need_the_same_neurons():

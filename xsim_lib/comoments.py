@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
     from xsim_lib.validation import Array
 
-# Rows handled at once: enough for matrix products at full speed, small beside a d x d matrix of a
-# large model, so that the centred copy never becomes the largest thing in memory.
+# Rows handled at once. A merge rewrites a d x d matrix, so full moments need long chunks for matrix
+# products to dominate; diagonal ones are cheap to merge and short chunks stay in the cache.
 _CHUNK = 4096
+_CHUNK_DIAGONAL = 512
 
 
 @dataclass
@@ -38,8 +39,9 @@ class CoMoments:
     quartic        :math:`\sum |\hat x_k|^2 |\hat y_k|^2`  (...)
     =============  ======================================  ======================================
 
-    The last is what debiased CKA needs beyond second order, and the cubic ones are what it takes to
-    merge it; a diagonal object has none of the three. Leading dimensions (layers, say) are free.
+    The last is what debiased CKA needs beyond second order, and the cubic ones and the spreads are
+    what it takes to merge it. A diagonal object has only the means and the diagonal of s. Leading
+    dimensions (layers, say) are free.
 
     Examples
     --------
@@ -98,8 +100,8 @@ class CoMoments:
             x, y = validation.pair(
                 x, y, same_features=same, min_samples=1, batched=True, dtype=dtype
             )
-        for left, right in centred(x, y):
-            self.add(products(left, right, self.diagonal))
+        for left, right in centred(x, y, self.diagonal):
+            self.add(products(left, right))
         return self
 
     def add(self, other: CoMoments) -> None:
@@ -127,20 +129,20 @@ class CoMoments:
         dx, dy = other.mean_x - self.mean_x, other.mean_y - self.mean_y
         a = self._about(-dx * (other.n / n), -dy * (other.n / n))
         b = other._about(dx * (self.n / n), dy * (self.n / n))
-        sums = {k: a[k] + b[k] if a[k] is not None else None for k in a}
+        sums = {name: a[name] + b[name] for name in a}
         mean_x, mean_y = self.mean_x + dx * (other.n / n), self.mean_y + dy * (other.n / n)
         return CoMoments(n=n, mean_x=mean_x, mean_y=mean_y, diagonal=self.diagonal, **sums)
 
     __add__ = merge
 
-    def _about(self, dx: torch.Tensor, dy: torch.Tensor) -> dict[str, torch.Tensor | None]:
+    def _about(self, dx: torch.Tensor, dy: torch.Tensor) -> dict[str, torch.Tensor]:
         """The sums of x + dx and y + dy, exact because the centred x and y each sum to zero."""
         n, s = self.n, self.s
-        dx2, dy2 = (dx * dx).sum(-1), (dy * dy).sum(-1)
-        sums = dict.fromkeys(("cubic_x", "cubic_y", "quartic"))
-        sums["spread_x"], sums["spread_y"] = self.spread_x + n * dx2, self.spread_y + n * dy2
         if self.diagonal:
-            return sums | {"s": s + n * dx * dy}
+            return {"s": s + n * dx * dy}
+        sums = {"s": s + n * dx.unsqueeze(-1) * dy.unsqueeze(-2)}
+        dx2, dy2 = (dx * dx).sum(-1), (dy * dy).sum(-1)
+        sums["spread_x"], sums["spread_y"] = self.spread_x + n * dx2, self.spread_y + n * dy2
         s_dy = (s @ dy.unsqueeze(-1)).squeeze(-1)
         s_dx = (s.mT @ dx.unsqueeze(-1)).squeeze(-1)
         px, py = self.spread_x.unsqueeze(-1), self.spread_y.unsqueeze(-1)
@@ -155,11 +157,11 @@ class CoMoments:
             + 4 * (dx * s_dy).sum(-1)
             + n * dx2 * dy2
         )
-        return sums | {"s": s + n * dx.unsqueeze(-1) * dy.unsqueeze(-2)}
+        return sums
 
     def __getitem__(self, index: Any) -> CoMoments:
         """The moments of one entry (one layer, say) of the first leading dimension."""
-        if self.n == 0 or not self.spread_x.ndim:
+        if self.n == 0 or self.mean_x.ndim < 2:
             raise ValueError("moments: expected a leading dimension to index, got none")
         tensors = {k: v[index] for k, v in self.state().items() if v.ndim}
         return CoMoments(n=self.n, diagonal=self.diagonal, **tensors)
@@ -179,38 +181,46 @@ class CoMoments:
 
 
 class _Centred(NamedTuple):
-    """A chunk of one stream: its mean, the centred rows and their squared norms."""
+    """A chunk of one stream: its mean, the centred rows and (for full moments) their squared norms."""
 
     mean: torch.Tensor
     rows: torch.Tensor
-    norms: torch.Tensor
+    norms: torch.Tensor | None
 
 
-def centred(x: torch.Tensor, y: torch.Tensor) -> Iterator[tuple[_Centred, _Centred]]:
+def centred(
+    x: torch.Tensor, y: torch.Tensor, diagonal: bool
+) -> Iterator[tuple[_Centred, _Centred]]:
     """Chunks of two streams, each with its mean taken out; one object if the streams are one."""
+    size = _CHUNK_DIAGONAL if diagonal else _CHUNK
 
     def centre(stream: torch.Tensor, start: int) -> _Centred:
-        chunk = stream[..., start : start + _CHUNK, :]
+        chunk = stream[..., start : start + size, :]
         mean = chunk.mean(dim=-2)
         rows = chunk - mean.unsqueeze(-2)
-        return _Centred(mean, rows, (rows * rows).sum(dim=-1))
+        return _Centred(mean, rows, None if diagonal else (rows * rows).sum(dim=-1))
 
-    for start in range(0, x.shape[-2], _CHUNK):
+    for start in range(0, x.shape[-2], size):
         left = centre(x, start)
         yield left, left if x is y else centre(y, start)
 
 
-def products(x: _Centred, y: _Centred, diagonal: bool) -> CoMoments:
+def products(x: _Centred, y: _Centred) -> CoMoments:
     """The moments of one chunk."""
-    sums = {"spread_x": x.norms.sum(-1), "spread_y": y.norms.sum(-1)}
-    if diagonal:
-        sums["s"] = (x.rows * y.rows).sum(dim=-2)
-    else:
-        sums["s"] = x.rows.mT @ y.rows
-        sums["cubic_x"] = (y.norms.unsqueeze(-2) @ x.rows).squeeze(-2)
-        sums["cubic_y"] = (x.norms.unsqueeze(-2) @ y.rows).squeeze(-2)
-        sums["quartic"] = (x.norms * y.norms).sum(-1)
-    return CoMoments(x.rows.shape[-2], x.mean, y.mean, diagonal=diagonal, **sums)
+    n = x.rows.shape[-2]
+    if x.norms is None:
+        return CoMoments(n, x.mean, y.mean, (x.rows * y.rows).sum(dim=-2), diagonal=True)
+    return CoMoments(
+        n,
+        x.mean,
+        y.mean,
+        s=x.rows.mT @ y.rows,
+        spread_x=x.norms.sum(-1),
+        spread_y=y.norms.sum(-1),
+        cubic_x=(y.norms.unsqueeze(-2) @ x.rows).squeeze(-2),
+        cubic_y=(x.norms.unsqueeze(-2) @ y.rows).squeeze(-2),
+        quartic=(x.norms * y.norms).sum(-1),
+    )
 
 
 def dead_neurons(moments: CoMoments) -> torch.Tensor:

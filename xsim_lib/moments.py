@@ -95,10 +95,10 @@ class Moments:
         """Add a batch of aligned rows in place and return self; see `CoMoments.update`."""
         checks = {"same_features": self.diagonal, "min_samples": min_samples}
         x, y = validation.pair(x, y, batched=True, dtype=dtype, **checks)
-        for left, right in centred(x, y):
-            self.xx.add(products(left, left, self.diagonal))
-            self.yy.add(products(right, right, self.diagonal))
-            self.xy.add(products(left, right, self.diagonal))
+        for left, right in centred(x, y, self.diagonal):
+            self.xx.add(products(left, left))
+            self.yy.add(products(right, right))
+            self.xy.add(products(left, right))
         return self
 
     def merge(self, other: Moments) -> Moments:

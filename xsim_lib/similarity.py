@@ -73,7 +73,7 @@ __all__ = [
 # Cosines closer than this are a tie: rounding in a matrix product depends on where in it a row
 # stands, and must not decide between two copies of one sentence.
 _TIE = 1e-12
-_CHUNK_BYTES = 2**25
+_CHUNK_BYTES = 2**23
 
 
 @dataclass(frozen=True)
@@ -262,7 +262,7 @@ def matching_accuracy(
     for start in range(0, n, step):
         cosines = source[start : start + step] @ target.T
         best = cosines.amax(dim=1, keepdim=True)
-        found.append((cosines >= best - _TIE).int().argmax(dim=1))
+        found.append((cosines >= best - _TIE).byte().argmax(dim=1))
     hits = torch.cat(found) == torch.arange(n, device=source.device)
     return hits.cpu().numpy() if details else hits.double().mean().item()
 

@@ -158,7 +158,8 @@ def _as_tensor(name: str, value: Any) -> torch.Tensor:
 
 
 def _check_finite(name: str, tensor: torch.Tensor) -> None:
-    if not tensor.is_floating_point():
+    # A sum over anything not finite is not finite: one pass, no copy. (It may also have overflowed.)
+    if not tensor.is_floating_point() or bool(tensor.sum().isfinite()):
         return
     finite = tensor.isfinite()
     if bool(finite.all()):
