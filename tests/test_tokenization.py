@@ -84,6 +84,13 @@ def test_punctuation_stands_alone_and_words_are_marked_at_their_start(tokenizer)
     assert not any("▁" in token[1:] for token in tokenizer.get_vocab())  # no sub-word spans words
 
 
+def test_runs_of_punctuation_are_never_merged():
+    corpus = Corpus("dots", {"en": ("no... no... (no), (no), no?!", "(no), no... no?!")})
+    vocabulary = train_tokenizer(corpus, 40).get_vocab()
+    assert {".", ",", "(", ")", "?", "!"} <= set(vocabulary)
+    assert not {"..", "...", "),", "?!"} & set(vocabulary)
+
+
 def test_frequent_words_are_whole_and_unknown_characters_are_unk(tokenizer):
     assert "▁the" in tokenizer.get_vocab()
     assert tokenizer.unk_token_id in tokenizer("ж")["input_ids"]
