@@ -57,12 +57,15 @@ def test_seeds_domains_and_sizes(family):
     assert family.parallel(20, languages=["bg"])["bg"] == family.parallel(20)["bg"]
 
 
-def test_domains_differ_in_topics(family):
-    def topics(domain):
-        m = family.world.sample(4000, domain, np.random.default_rng(0))
-        return np.bincount(m.topic, minlength=family.spec.n_topics) / 4000
+@pytest.mark.parametrize(("contrast", "low", "high"), [(0, 0, 0.05), (0.5, 0.2, 0.4), (1, 0.4, 1)])
+def test_domains_differ_in_topics(contrast, low, high):
+    world = presets.european4(seed=0, domain_contrast=contrast).world
 
-    assert 0.5 * np.abs(topics("news") - topics("tales")).sum() > 0.2
+    def topics(domain):
+        m = world.sample(8000, domain, np.random.default_rng(0))
+        return np.bincount(m.topic, minlength=world.spec.n_topics) / 8000
+
+    assert low <= 0.5 * np.abs(topics("news") - topics("tales")).sum() < high
 
 
 def test_parallel_sentences_never_occur_in_text(family):

@@ -129,10 +129,11 @@ def test_dictionary_pairs_share_a_concept(family):
     assert 140 < len(en_bg) < 400
     concepts = {}
     for name in ("en", "bg"):
-        for key, words in family.lexicons[name].words.items():
+        for key, words in family.words(name).items():
             for word in words:
-                concepts.setdefault((name, word.written), set()).add(key)
+                concepts.setdefault((name, word), set()).add(key)
     assert all(concepts["en", a] & concepts["bg", b] for a, b in en_bg.pairs)
+    assert family.words("en").keys() == family.words("bg").keys()
     back = {pair[::-1] for pair in family.dictionary("bg", "en").pairs}
     assert back == set(en_bg.pairs)
 

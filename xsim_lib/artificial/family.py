@@ -13,7 +13,7 @@ from ..texts import BilingualDictionary, Classification, Corpus, ParallelCorpus,
 from . import annotate
 from .grammar import Language, Realised
 from .inference import LABELS, sample_pairs
-from .lexicon import build_lexicons
+from .lexicon import LEXICAL, build_lexicons
 from .meaning import DOMAINS, Meanings, World, stream
 from .spec import FamilySpec
 from .tree import Node, nested, newick, parse_newick
@@ -133,7 +133,9 @@ class Family:
     ) -> ParallelCorpus:
         """Aligned sentences: line k of every language says meaning k, each in its own way.
 
-        Parameters and errors as in `text`; no sentence occurs in `text` of the same language.
+        Parameters and errors as in `text`; no sentence occurs in `text` of the same language. Meanings
+        that a language can say in one way only, on the wrong side, are left out; with the presets' free
+        variation that does not happen, and the lines do not depend on which languages are asked for.
         """
         chosen = self._check(n_sentences, languages, domain, seed)
         sentences: dict[str, list[str]] = {name: [] for name in chosen}
@@ -246,6 +248,19 @@ class Family:
 
     # ---- words -------------------------------------------------------------------------------------
 
+    def words(self, language: str) -> dict[str, tuple[str, ...]]:
+        """Words of every concept in citation form, the inherited one first: ``"noun:dog"`` -> words.
+
+        Keys are the same in every language; two keys with the same words are polysemy. Names and anchors
+        are included (``"name:PER3"``). Raises ValueError for an unknown language.
+        """
+        self._known(language)
+        return {
+            key: tuple(word.written for word in words)
+            for key, words in self.lexicons[language].words.items()
+            if key.split(":")[0] in (*LEXICAL, "name")
+        }
+
     def dictionary(self, source: str, target: str) -> BilingualDictionary:
         """Word pairs that share a concept: citation forms of nouns, verbs, adjectives and adverbs.
 
@@ -255,7 +270,7 @@ class Family:
         a, b = self.lexicons[source].words, self.lexicons[target].words
         pairs = {}
         for key in a:
-            if key.split(":")[0] in ("noun", "verb", "adjective", "adverb"):
+            if key.split(":")[0] in LEXICAL:
                 pairs |= {
                     (s.written, t.written): None for s in a[key] for t in b[key] if not s.anchor
                 }

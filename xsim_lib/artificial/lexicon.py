@@ -16,6 +16,7 @@ from .phonology import CASED, VOWELS, Phonology, draw_changes, evolve, translite
 from .spec import FamilySpec
 from .tree import Node, parse_newick
 
+Roots = dict[str, tuple[str, str]]
 SURNAME_EVERY = 4  # every fourth name has two words, so entities have spans
 # With no anchors at all, languages also differ in digits and punctuation. None of these characters is
 # changed by NFKC, which tokenizers apply, and all are Unicode punctuation or decimal digits.
@@ -30,7 +31,7 @@ FIRST_CHARACTER, N_CHARACTERS = 0x4E00, 20899  # CJK unified ideographs; a prime
 
 @dataclass(frozen=True)
 class Word:
-    """One word of a language: its sound, its writing, and the concepts it can stand for."""
+    """One word or affix of a language: its sound, its writing, and whether all languages share it."""
 
     roman: str
     written: str
@@ -42,7 +43,7 @@ class Proto:
 
     def __init__(self, spec: FamilySpec, tree: Node, number: int, keys: list[str]):
         self.spec = spec
-        self.by_language: dict[str, dict[str, tuple[str, str]]] = {}
+        self.by_language: dict[str, Roots] = {}
         self.phonology = Phonology(stream(spec.seed, "phonology", number))
         rng = stream(spec.seed, "proto", number)
         roots = {key: (self._new(key, rng), self._new(key, rng)) for key in keys}
@@ -56,7 +57,7 @@ class Proto:
             return self.phonology.root(rng, 1)
         return self.phonology.root(rng, int(rng.choice([2, 3])) if kind in NAMES else None)
 
-    def _descend(self, node: Node, roots: dict[str, tuple[str, str]], path: str) -> None:
+    def _descend(self, node: Node, roots: Roots, path: str) -> None:
         # Streams depend on the path in the tree, so adding a language elsewhere changes nothing here.
         rng = stream(self.spec.seed, "branch", path)
         words = [pair[0] for key, pair in roots.items() if key.split(":")[0] in LEXICAL]
@@ -121,10 +122,25 @@ class Lexicon:
     """The words of one language.
 
     `words[key]` lists its words with `weights[key]`; the first is the inherited one.
+
+    Parameters
+    ----------
+    name, position : of the language in the spec
+    world : World
+    roots : key -> what the tree handed down, two roots
+    anchors : (n_nominals,) which nominals are anchors, and `anchor_words` : key -> their words
+    donors : (roots, rate, name) of every language it borrows from
     """
 
     def __init__(
-        self, name: str, world: World, roots, anchors, donors, anchor_words, position: int
+        self,
+        name: str,
+        position: int,
+        world: World,
+        roots: Roots,
+        anchors: np.ndarray,
+        anchor_words: dict[str, Word],
+        donors: list[tuple[Roots, float, str]],
     ):
         spec, rng = world.spec, stream(world.spec.seed, "lexicon", name)
         self.name, self.spec = name, spec.languages[name]
@@ -148,14 +164,11 @@ class Lexicon:
                 self.words[key], self.weights[key] = [anchor_words[key]], [1.0]
                 continue
             forms = [self._free(roman, kind, rng)]
-            if (
-                kind in ("noun", "verb", "adjective", "adverb")
-                and rng.random() < self.spec.synonyms
-            ):
+            if kind in LEXICAL and rng.random() < self.spec.synonyms:
                 forms.append(self._free(roots[key][1], kind, rng))
                 if rng.random() < 0.3:
                     forms.append(self._free(self._invent(rng, roman), kind, rng))
-            self.words[key] = [self._word(r, key, k) for k, r in enumerate(forms)]
+            self.words[key] = [Word(r, self.write(r, key, k)) for k, r in enumerate(forms)]
             shares = {1: [1.0], 2: [0.62, 0.38], 3: [0.5, 0.3, 0.2]}[len(forms)]
             self.weights[key] = shares
         self._merge(world, anchors, rng)
@@ -175,9 +188,6 @@ class Lexicon:
         taken.add(roman)
         return roman
 
-    def _word(self, roman: str, key: str, k: int) -> Word:
-        return Word(roman, self.write(roman, key, k))
-
     def write(self, roman: str, key: str, k: int = 0) -> str:
         """The writing of a root or affix in the language's script."""
         if self.spec.script == "logographic":
@@ -187,11 +197,8 @@ class Lexicon:
             number += n_keys * (1 + 3 * self._rank + k) if own else 0
             return chr(FIRST_CHARACTER + 7 * number % N_CHARACTERS)
         written = transliterate(roman, "latin", self.spec.script)
-        return (
-            written.capitalize()
-            if key.split(":")[0] in NAMES and self.spec.script in CASED
-            else written
-        )
+        named = key.split(":")[0] in NAMES and self.spec.script in CASED
+        return written.capitalize() if named else written
 
     def _merge(self, world: World, anchors, rng) -> None:
         """Polysemy: some concepts use the word of another concept of the same class."""
@@ -230,7 +237,7 @@ class Lexicon:
 def build_lexicons(world: World) -> tuple[dict[str, Lexicon], np.ndarray]:
     """Lexicons of all languages, and which nominals are anchors."""
     spec, keys = world.spec, all_keys(world)
-    roots: dict[str, dict[str, tuple[str, str]]] = {}
+    roots: dict[str, Roots] = {}
     for number, text in enumerate(spec.trees):
         roots |= Proto(spec, parse_newick(text), number, keys).by_language
     anchors = choose_anchors(world)
@@ -247,5 +254,5 @@ def build_lexicons(world: World) -> tuple[dict[str, Lexicon], np.ndarray]:
     lexicons = {}
     for position, name in enumerate(spec.languages):
         donors = [(roots[b.donor], b.rate, b.donor) for b in spec.borrowings if b.recipient == name]
-        lexicons[name] = Lexicon(name, world, roots[name], anchors, donors, anchor_words, position)
+        lexicons[name] = Lexicon(name, position, world, roots[name], anchors, anchor_words, donors)
     return lexicons, anchors

@@ -7,14 +7,23 @@ the family's seed, so 10 000 meanings take some milliseconds.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from zlib import crc32
 
 import numpy as np
 
-from . import inventory
-from .inventory import ADJECTIVES, ADVERBS, CARDINALS, NAME_CLASSES, NOUNS, RELATIONS, VERBS
+from .inventory import (
+    ADJECTIVES,
+    ADVERBS,
+    CARDINALS,
+    NAME_CLASSES,
+    NOUNS,
+    PRONOUNS,
+    RELATIONS,
+    VERBS,
+)
 from .spec import FamilySpec
 
 DOMAINS = {
@@ -22,7 +31,6 @@ DOMAINS = {
     "news": {"tense": (0.5, 0.35, 0.15), "pronoun": 0.10, "cardinal": 0.14, "negation": 0.10},
     "tales": {"tense": (0.75, 0.2, 0.05), "pronoun": 0.25, "cardinal": 0.07, "negation": 0.15},
 }
-NP_FIELDS = ("", "_number", "_definite", "_adjective", "_cardinal")
 
 
 def stream(*parts: int | str) -> np.random.Generator:
@@ -115,7 +123,6 @@ class World:
         )
         self.is_name = np.arange(len(self.nominals)) >= self.n_nouns
         self.entity = ["O"] * self.n_nouns + [NAME_CLASSES[c] for c in name_class]
-        # Verbs and adjectives come in opposites; keep both of a pair.
         self.verbs = VERBS[: spec.n_verbs]
         self.adjectives = ADJECTIVES[: spec.n_adjectives]
         self.adverbs = ADVERBS[: spec.n_adverbs]
@@ -141,9 +148,10 @@ class World:
         return boost
 
     def _draw(self, rng, classes: list[str]) -> None:
-        spec, topics, n_verbs = self.spec, self.spec.n_topics, len(self.verbs)
+        topics, n_verbs = self.spec.n_topics, len(self.verbs)
         n_nominals, strength = len(self.nominals), self.spec.topic_strength
-        self.topic_prior = {"news": self._zipf(rng, topics) ** 0.5}
+        by_rank = 1.0 / np.arange(1, topics + 1) ** self.spec.domain_contrast
+        self.topic_prior = {"news": by_rank[rng.permutation(topics)]}
         # The other domain prefers the topics the first neglects.
         ranks = np.argsort(np.argsort(self.topic_prior["news"]))
         self.topic_prior["tales"] = np.sort(self.topic_prior["news"])[topics - 1 - ranks]
@@ -175,21 +183,7 @@ class World:
             shares = (0.8, 0.2) if len(wanted) == 2 else (1.0,)
             return {classes.index(c): s for c, s in zip(wanted, shares, strict=True)}
 
-        # Names can only stand for three of the classes: scale so that they fill `name_share` overall.
-        expected_verb = (self._verb.probabilities).mean(0)
-        slots = nameable = 0.0
-        for v, verb in enumerate(self.verbs):
-            options = [(preferences(verb.subject), 0.9)]
-            options += [(preferences(verb.object), 1.0)] if verb.object else []
-            options += [({classes.index(c): 1.0}, 0.55 / 2) for _, c in verb.oblique]
-            for allowed, share in options:
-                slots += share * expected_verb[v]
-                nameable += (
-                    share
-                    * expected_verb[v]
-                    * sum(s for c, s in allowed.items() if classes[c] in NAME_CLASSES)
-                )
-        rate = min(1.0, spec.name_share * slots / nameable)
+        rate = self._name_rate(preferences, classes)
         anything = dict.fromkeys(range(len(classes)), 1.0)
         subject = [within(preferences(v.subject), i, "s", rate) for i, v in enumerate(self.verbs)]
         object_ = [
@@ -204,21 +198,40 @@ class World:
         self._oblique = Table(np.array(oblique))
         self._relation = np.array([[RELATIONS.index(r) for r, _ in v.oblique] for v in self.verbs])
 
-        fits = np.full((n_nominals, len(self.adjectives)), 0.02)
+        self._draw_modifiers(rng, classes, weight)
+
+    def _name_rate(self, preferences: Callable, classes: list[str]) -> float:
+        """How often a slot that may hold a name does, so that names fill `name_share` of all slots.
+
+        Only three of the classes have names; the shares of the slots are those of `sample`.
+        """
+        slots = nameable = 0.0
+        for verb, weight in zip(self.verbs, self._verb.probabilities.mean(0), strict=True):
+            options = [(preferences(verb.subject), 0.9)]
+            options += [(preferences(verb.object), 1.0)] if verb.object else []
+            options += [({classes.index(c): 1.0}, 0.55 / 2) for _, c in verb.oblique]
+            for allowed, share in options:
+                slots += share * weight
+                named = sum(s for c, s in allowed.items() if classes[c] in NAME_CLASSES)
+                nameable += share * weight * named
+        return min(1.0, self.spec.name_share * slots / nameable)
+
+    def _draw_modifiers(self, rng, classes: list[str], weight: np.ndarray) -> None:
+        fits = np.full((len(self.nominals), len(self.adjectives)), 0.02)
         for a, (_, suited) in enumerate(self.adjectives):
             fits[np.isin(self.nominal_class, [classes.index(c) for c in suited]), a] = 1.0
-        likes = self._boost(rng, n_nominals, len(self.adjectives), 0.12, 6.0)
+        likes = self._boost(rng, len(self.nominals), len(self.adjectives), 0.12, 6.0)
         self._adjective = Table(fits * likes * self._zipf(rng, len(self.adjectives)) ** 0.5)
         same = self.nominal_class[:, None] == self.nominal_class[None]
         same &= self.is_name[:, None] == self.is_name[None]
-        same[np.arange(n_nominals), np.arange(n_nominals)] = False
+        same[np.arange(len(self.nominals)), np.arange(len(self.nominals))] = False
         same[:, self.hypernym[~self.is_name]] = False
         alone = ~same.any(1)
         same[alone, np.flatnonzero(alone)] = True  # nothing else to say: the caller sees no change
         self._another = Table(same * weight)
         self._adverb = Table(
             self._zipf(rng, len(self.adverbs))
-            * self._boost(rng, n_verbs, len(self.adverbs), 0.25, 6.0)
+            * self._boost(rng, len(self.verbs), len(self.adverbs), 0.25, 6.0)
         )
         self._cardinal = Table(self._zipf(rng, len(CARDINALS))[None])
 
@@ -294,19 +307,17 @@ class World:
             noun = int(getattr(m, role)[row])
             number = int(getattr(m, f"{role}_number")[row])
             if noun < 0:
-                return inventory.PRONOUNS[3 * number + int(m.person[row]) - 1] + (
-                    " (pl)" if number and m.person[row] == 2 else ""
-                )
+                return PRONOUNS[3 * number + int(m.person[row]) - 1]
             words = []
-            if not self.is_name[noun]:
-                words.append("the" if getattr(m, f"{role}_definite")[row] else "a")
+            if getattr(m, f"{role}_definite")[row]:
+                words.append("the")
+            elif not number and not self.is_name[noun]:
+                words.append("a")
             if (k := getattr(m, f"{role}_cardinal")[row]) >= 0:
-                words[:] = [w for w in words if w == "the"] + [str(CARDINALS[k])]
+                words.append(str(CARDINALS[k]))
             if (a := getattr(m, f"{role}_adjective")[row]) >= 0:
                 words.append(self.adjectives[a][0])
             words.append(self.nominals[noun] + ("-s" if number else ""))
-            if number:
-                words = [w for w in words if w != "a"]
             return " ".join(words)
 
         tense = ("did", "does", "will")[m.tense[row]]

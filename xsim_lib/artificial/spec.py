@@ -109,6 +109,8 @@ class FamilySpec(BaseModel):
         Size of the world; nouns are common nouns, in nine classes.
     zipf, topic_strength
         Exponent of word frequencies; how many times likelier a word is in a topic of its own.
+    domain_contrast
+        Exponent of topic frequencies, whose order the two domains reverse; 0: the same topics in both.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -129,6 +131,7 @@ class FamilySpec(BaseModel):
     n_adverbs: int = Field(default=8, ge=1, le=len(ADVERBS))
     n_names: int = Field(default=48, ge=3, le=400)
     zipf: float = Field(default=1.0, ge=0, le=3)
+    domain_contrast: float = Field(default=0.5, ge=0, le=3)
     topic_strength: float = Field(default=20.0, ge=1, le=1000)
 
     @model_validator(mode="after")
