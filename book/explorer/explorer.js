@@ -83,13 +83,16 @@
     const style = getComputedStyle(document.body);
     const grid = "rgba(128,128,128,0.25)";
     const narrow = plot.clientWidth < 560;
+    const below = narrow ? 60 + 20 * selected.length : 45; // on a phone the legend goes below, a line per curve
     Plotly.react(plot, selected.map(trace), {
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { color: style.color, family: style.fontFamily, size: 13 },
       xaxis: { title: { text: "layer (0: embeddings)" }, gridcolor: grid, dtick: 1, zeroline: false },
       yaxis: { title: { text: chosen.metric }, gridcolor: grid, zerolinecolor: grid },
-      margin: { l: 55, r: 10, t: 10, b: 45 }, height: narrow ? 520 : 460,
-      legend: narrow ? { orientation: "h", y: -0.2, font: { size: 11 } } : { font: { size: 11 } },
+      margin: { l: 55, r: 10, t: 10, b: below }, height: (narrow ? 280 : 415) + below,
+      legend: narrow
+        ? { orientation: "h", yref: "container", y: 0, yanchor: "bottom", font: { size: 11 } }
+        : { font: { size: 11 } },
       showlegend: true, hovermode: "closest",
     }, { responsive: true, displaylogo: false });
     const seeds = [...new Set(selected.map((c) => c.seeds))].sort().join(", ");
