@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -92,3 +93,17 @@ def test_bootstrap_follows_its_seed_and_widens_with_confidence():
     assert wide.lower < narrow.lower < narrow.upper < wide.upper
     with pytest.raises(ValueError, match="confidence: expected a number"):
         bootstrap(linear_cka, x, y, confidence=95)
+
+
+def test_bootstrap_hands_numpy_to_an_index_of_numpy_and_torch_to_one_of_torch():
+    x, y = np.random.default_rng(0).normal(size=(2, 20, 3))
+    kinds = set()
+
+    def index(a, b):
+        kinds.add((type(a), type(b)))
+        return 1.0
+
+    bootstrap(index, x.tolist(), y, n_resamples=2)
+    assert kinds == {(np.ndarray, np.ndarray)}
+    bootstrap(index, torch.from_numpy(x), torch.from_numpy(y), n_resamples=2)
+    assert (torch.Tensor, torch.Tensor) in kinds

@@ -107,7 +107,8 @@ def bootstrap(
 
     Parameters
     ----------
-    index : callable of (x, y) that returns a number, such as `anc`; bind options with a lambda.
+    index : callable of (x, y) that returns a number, such as `anc`; bind options with a lambda
+        It gets float64 arrays of the kind given (numpy or torch).
     x, y : (n_samples, n_features)
         Rows are drawn with replacement, the same ones on both sides.
     n_resamples, confidence, seed : number of draws, coverage between 0 and 1, random seed.
@@ -128,7 +129,11 @@ def bootstrap(
     ----------
     Efron (1979), "Bootstrap methods: another look at the jackknife".
     """
-    a, b = validation.pair(x, y)
+    tensors = validation.pair(x, y)
+    # The index gets the kind of array the caller gave, in float64.
+    a, b = (
+        t.numpy() if not hasattr(v, "detach") else t for t, v in zip(tensors, (x, y), strict=True)
+    )
     validation.number("n_resamples", n_resamples, low=2, high=10**7, integer=True)
     validation.number("confidence", confidence, low=1e-6, high=1 - 1e-6)
     rng = np.random.default_rng(seed)
