@@ -26,9 +26,14 @@ wildcard_constraints:
     seed=r"\d+",
 
 
+# All of it, so that an executed notebook that was deleted comes back even if the pages still stand.
 rule book:
     input:
         f"{BUILD}/html/index.html",
+        f"{BUILD}/verdicts.csv",
+        expand(f"{BUILD}/notebooks/{{name}}.ipynb", name=list(GRAPH.notebooks)),
+    message:
+        "the book stands"
 
 
 rule notebooks:
@@ -41,6 +46,8 @@ rule train:
         lambda w: GRAPH.train_stamp(w.paper),
     output:
         touch(f"{BUILD}/models/{{paper}}/{{model}}.{{seed}}.done"),
+    message:
+        "train {wildcards.model} of {wildcards.paper}, seed {wildcards.seed}"
     log:
         f"{BUILD}/logs/models/{{paper}}/{{model}}.{{seed}}.log",
     shell:
@@ -53,6 +60,8 @@ rule notebook:
         lambda w: GRAPH.markers(w.name),
     output:
         f"{BUILD}/notebooks/{{name}}.ipynb",
+    message:
+        "run {wildcards.name}"
     log:
         f"{BUILD}/logs/notebooks/{{name}}.log",
     shell:
@@ -65,6 +74,8 @@ rule verdicts:
         GRAPH.verdict_stamp(),
     output:
         f"{BUILD}/verdicts.csv",
+    message:
+        "judge the claims"
     log:
         f"{BUILD}/logs/verdicts.log",
     shell:
@@ -78,6 +89,8 @@ rule html:
         GRAPH.book_stamp(),
     output:
         f"{BUILD}/html/index.html",
+    message:
+        "build the book"
     log:
         f"{BUILD}/logs/book.log",
     shell:
@@ -91,6 +104,8 @@ rule notebook_of_seed:
         lambda w: GRAPH.markers(w.name, int(w.seed)),
     output:
         f"{BUILD}/seeds/{{seed}}/{PROFILE}/notebooks/{{name}}.ipynb",
+    message:
+        "run {wildcards.name}, seed {wildcards.seed}"
     log:
         f"{BUILD}/logs/seeds/{{seed}}/{{name}}.log",
     shell:
@@ -105,6 +120,8 @@ rule record:
             seed=SEEDS,
             name=OF_PAPERS,
         ),
+    message:
+        "collect the records"
     log:
         f"{BUILD}/logs/collect.log",
     shell:
