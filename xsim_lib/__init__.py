@@ -5,7 +5,7 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 # Lazy, so that `import xsim_lib` stays cheap and loads no torch.
-_LAZY = {"start": "xsim_lib.experiment", "compare": "xsim_lib.representations"}
+_LAZY = {"start": "xsim_lib.experiment", "compare": "xsim_lib.comparison"}
 
 __all__ = ["__version__", *_LAZY]
 

@@ -13,6 +13,8 @@ from typing import Any
 from .family import Family
 from .spec import Borrowing, FamilySpec, LanguageSpec
 
+__all__ = ["eurasian14", "european4"]
+
 Changes = Mapping[str, Any]
 
 _ROMANCE = {"adjective": "after", "articles": "word", "agreement": True, "particle_rate": 0.8}

@@ -126,6 +126,12 @@ def _describe_images(cell: nbformat.NotebookNode, notebook: Notebook, position: 
     """MyST-NB reads the text from the cell; the library leaves it with the output it belongs to."""
     images = [o for o in cell.outputs if any(mime in o.get("data", {}) for mime in _IMAGES)]
     options = cell.metadata.setdefault("mystnb", {}).setdefault("image", {}) if images else {}
+    drawn = [next(o["data"][mime] for mime in _IMAGES if mime in o["data"]) for o in images]
+    if len(set(drawn)) < len(drawn):
+        raise ValueError(
+            f"{notebook.name}: cell {position} shows the same figure twice; expected a figure that is "
+            "returned to be closed first (plt.close), or the last line to end in a semicolon"
+        )
     texts = []
     for output in images:
         described = (output.metadata.get(mime, {}).get("alt") for mime in _IMAGES)

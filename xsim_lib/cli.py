@@ -1,0 +1,139 @@
+"""The command `xsim`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+import yaml
+
+app = typer.Typer(help="A reproducible companion to four papers.", no_args_is_help=True)
+
+Profile = Annotated[str, typer.Option(help="smoke, mini, real or paper")]
+
+
+@app.command()
+def run(
+    notebook: Annotated[
+        str, typer.Argument(help="such as anc2022/fig1_cka_failure or anc2022/fig1")
+    ],
+    profile: Profile = "mini",
+    seeds: Annotated[list[int] | None, typer.Option(help="repeat for several")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="parameter=YAML, such as pairs=[en-fr]")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="where the executed notebook goes")] = None,
+) -> None:
+    """Execute one notebook."""
+    from xsim_lib import notebooks
+
+    parameters: dict = {"profile": profile}
+    if seeds:
+        parameters["seeds"] = list(seeds)
+    for assignment in set_ or []:
+        name, equals, value = assignment.partition("=")
+        if not equals:
+            raise ValueError(f"--set: expected parameter=value, got {assignment!r}")
+        parameters[name] = yaml.safe_load(value)
+    typer.echo(notebooks.execute(notebook, parameters, output=out))
+
+
+@app.command()
+def train(
+    paper: str, profile: Profile = "mini", model: str = typer.Option(), seed: int = typer.Option()
+) -> None:
+    """Train one model of a chapter (or find it in the cache)."""
+    from xsim_lib import profiles, zoo
+
+    checkpoint = zoo.get(profiles.settings(paper, profile).spec(model, seed))
+    typer.echo(checkpoint.history.to_string(index=False))
+    typer.echo(checkpoint.directory)
+
+
+@app.command()
+def models(
+    profile: Profile = "mini", seeds: Annotated[list[int] | None, typer.Option()] = None
+) -> None:
+    """List, as JSON, the models that a profile needs."""
+    from xsim_lib import profiles
+
+    needed = []
+    for paper in profiles.papers():
+        settings = profiles.settings(paper, profile)
+        for seed in seeds or settings.seeds:
+            needed += [{"paper": paper, "model": m, "seed": seed} for m in settings.models]
+    typer.echo(json.dumps(needed))
+
+
+@app.command()
+def sweep(paper: str, profile: Profile = "mini") -> None:
+    """Sweep the learning rate of every scheme on the sweep's own seed; results/PROFILE/PAPER.sweep.csv."""
+    from xsim_lib import experiment
+
+    found = experiment.sweep(paper, profile).frame
+    typer.echo(found[["model", "variant", "value"]].to_string(index=False))
+
+
+@app.command()
+def claims(
+    profile: Profile = "mini",
+    csv: Annotated[bool, typer.Option("--csv", help="the whole table as CSV")] = False,
+) -> None:
+    """Print the verdict of every claim."""
+    from xsim_lib import claims as registry
+
+    table = registry.verdicts(profile)
+    if csv:
+        table.to_csv(sys.stdout, index=False)
+        return
+    typer.echo(table.drop(columns=["paper", "item", "profile"]).to_string(index=False))
+
+
+@app.command()
+def collect(profile: Profile = "mini") -> None:
+    """Merge the records of `make record` into results/PROFILE."""
+    from xsim_lib import experiment
+
+    for path in experiment.collect(profile):
+        typer.echo(path)
+
+
+@app.command()
+def book(profile: Profile = "mini") -> None:
+    """Build the book out of executed notebooks."""
+    from xsim_lib import book as pages
+
+    typer.echo(pages.build(profile))
+
+
+@app.command()
+def sync(notebooks: Annotated[list[str] | None, typer.Argument()] = None) -> None:
+    """Make the .ipynb files anew from their .py files, executed at smoke."""
+    from xsim_lib import notebooks as tools
+
+    for path in tools.sync(notebooks):
+        typer.echo(path)
+
+
+@app.command()
+def data() -> None:
+    """List the real corpora, what is here of them, and their licences."""
+    from xsim_lib import corpora
+
+    typer.echo(corpora.describe().to_string(index=False))
+
+
+def main() -> None:
+    """Run the command line; a mistake of the caller is one line, not a traceback."""
+    try:
+        raise SystemExit(app(standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        raise SystemExit(error.exit_code) from error
+    except (ValueError, FileNotFoundError, LookupError) as error:
+        typer.echo(f"xsim: {error}", err=True)
+        raise SystemExit(2) from error

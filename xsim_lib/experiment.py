@@ -1,0 +1,232 @@
+"""What a notebook starts with: settings checked, models at hand, records collected, a footer at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from xsim_lib import claims, paths, profiles, records, zoo
+from xsim_lib.models import LoadedModel
+from xsim_lib.plots import Column
+from xsim_lib.provenance import provenance
+from xsim_lib.records import Records
+from xsim_lib.texts import Classification, ParallelCorpus
+
+__all__ = ["Run", "collect", "start", "sweep"]
+
+
+@dataclass
+class Run:
+    """One execution of one notebook; made by `start`."""
+
+    paper: str
+    item: str
+    profile: str
+    seeds: tuple[int, ...]
+    settings: profiles.Settings
+    parameters: Mapping[str, Any]
+    _rows: list[Records] = field(default_factory=list)
+    _used: dict[str, dict] = field(default_factory=dict)
+    _started: float = field(default_factory=time.monotonic)
+
+    @property
+    def pairs(self) -> tuple[str, ...]:
+        return self.settings.pairs
+
+    @property
+    def parallel(self) -> dict[str, ParallelCorpus]:
+        """Aligned sentences of every pair."""
+        n = self.settings.n_parallel
+        return {pair: self.settings.source.parallel(pair, n) for pair in self.pairs}
+
+    def classification(self, language: str, split: str) -> Classification:
+        """Labelled pairs of one language: split "train" or "test"."""
+        wanted = self.settings.classification
+        n = wanted.train if split == "train" else wanted.test
+        return self.settings.source.classification(language, n, split)
+
+    def checkpoint(self, name: str, seed: int) -> zoo.Checkpoint:
+        """Train the chapter's model `name` from `seed`, or fetch it from the cache."""
+        checkpoint = zoo.get(self.settings.spec(name, seed))
+        self._used[f"{name}/{seed}"] = checkpoint.provenance
+        return checkpoint
+
+    def models(self, seed: int, *names: str) -> dict[str, tuple[LoadedModel, float]]:
+        """Load models of one seed at equal held-out loss: name -> (model, loss).
+
+        The common loss is always that of all schemes of the chapter, also where a page shows only
+        one of them, so that every page shows the same model.
+        """
+        chosen = zoo.at_equal_loss(
+            {name: self.checkpoint(name, seed) for name in self.settings.models}
+        )
+        return {name: chosen[name] for name in names or chosen}
+
+    def record(self, rows: pd.DataFrame | Sequence[Mapping], **constant: Any) -> None:
+        """Add measurements; `constant` columns (model, seed, ...) hold for all of them."""
+        self._rows.append(
+            Records.of(rows, paper=self.paper, item=self.item, profile=self.profile, **constant)
+        )
+
+    @property
+    def records(self) -> Records:
+        """Everything this run has measured so far."""
+        return records.merge(self._rows)
+
+    def recorded(self, profile: str) -> Records | None:
+        """Read the committed measurements of this item at `profile`, if there are any."""
+        path = paths.results_dir(profile) / f"{self.paper}.{self.item}.csv"
+        return records.read(path) if path.exists() else None
+
+    def columns(self, *, reported: Records | None = None) -> list[Column]:
+        """Whose numbers a figure shows, side by side: the paper, this build, the recorded runs."""
+        found = [] if reported is None else [Column("paper", reported)]
+        one = len(self.seeds) == 1
+        label = f"seed {self.seeds[0]}" if one else f"{len(self.seeds)} seeds"
+        found.append(Column(f"this build\n{self.profile}, {label}", self.records))
+        for profile in ("mini", "real"):
+            recorded = self.recorded(profile)
+            if recorded is not None and self.profile != "smoke":
+                count = len(recorded.seeds)
+                seeds = "1 seed" if count == 1 else f"{count} seeds"
+                found.append(Column(f"recorded\n{profile}, {seeds}", recorded))
+        return found
+
+    def verdicts(self) -> pd.DataFrame:
+        """Judge the claims about this item on this run and on what is recorded."""
+        return claims.item_table(self.paper, self.item, self.profile, self.records)
+
+    def finish(self) -> pd.DataFrame:
+        """Write the records with their provenance; return the footer of the page."""
+        made = provenance(
+            code_hash=claims.code_hash(self.paper),
+            data_hash="-".join(sorted({p["data_hash"][:16] for p in self._used.values()})),
+            seeds=self.seeds,
+            profile=self.profile,
+            parameters=self.parameters,
+            device=zoo.device(),
+            seconds=time.monotonic() - self._started,
+        )
+        path = paths.build_dir(self.profile) / "records" / f"{self.paper}.{self.item}.parquet"
+        records.write(self.records, path, made)
+        training = sum(p["seconds"] for p in self._used.values())
+        shown = {
+            "profile": self.profile,
+            "training seeds": ", ".join(map(str, self.seeds)),
+            "device": f"{made['device']}, {made['threads']} thread(s)",
+            "this page": f"{made['seconds']:.0f} s",
+            "training behind it": f"{training:.0f} s",
+            "versions": ", ".join(f"{k} {v}" for k, v in made["versions"].items()),
+            "data": made["data_hash"],
+            "code": made["code_hash"][:16],
+            "provenance id": made["id"],
+        }
+        return pd.DataFrame({"": shown})
+
+
+def start(item: str, *, profile: str, seeds: Sequence[int] | None = None, **overrides: Any) -> Run:
+    """Begin a notebook: check every parameter before anything is trained.
+
+    Parameters
+    ----------
+    item : paper and figure or table, such as ``"anc2022.fig4"``.
+    profile : "smoke", "mini", "real" or "paper".
+    seeds : training seeds; None takes the profile's own.
+    **overrides : settings of the profile to replace, such as ``pairs=["en-fr"]``; None keeps them.
+
+    Raises
+    ------
+    ValueError : an unknown item, profile or setting, or a value of the wrong type, such as a string
+        where a list belongs (which is what ``papermill -p pairs '[en-fr]'`` passes: use ``-y``).
+    """
+    paper, _, name = item.partition(".")
+    if not name:
+        raise ValueError(f"item: expected PAPER.ITEM such as 'anc2022.fig4', got {item!r}")
+    for key, value in {"seeds": seeds, **overrides}.items():
+        if isinstance(value, str):
+            raise ValueError(
+                f"{key}: expected a list, got the string {value!r}; "
+                f"with papermill write -y '{key}: [...]' instead of -p"
+            )
+    settings = profiles.settings(paper, profile, seeds=seeds, **overrides)
+    parameters = {"item": item, "profile": profile, "seeds": list(settings.seeds), **overrides}
+    return Run(paper, name, profile, settings.seeds, settings, parameters)
+
+
+def sweep(paper: str, profile: str) -> Records:
+    """Train every scheme at every learning rate of the profile's sweep and record the held-out loss.
+
+    Runs on the sweep's own seed, which no figure reports. The rates with the lowest loss belong into
+    ``profiles/PAPER.yaml``. Writes ``results/PROFILE/PAPER.sweep.csv``; trained models are cached, so
+    an interrupted sweep goes on where it stopped.
+
+    Raises
+    ------
+    ValueError : the profile has no sweep.
+    """
+    settings = profiles.settings(paper, profile)
+    if settings.sweep is None:
+        raise ValueError(f"profile: {paper} has no sweep at {profile!r}")
+    wanted = settings.sweep
+    schemes = [name for name, scheme in settings.models.items() if not scheme.seed_offset]
+    rows, made, started = [], [], time.monotonic()
+    for name in schemes:
+        for rate in wanted.learning_rates:
+            spec = settings.spec(
+                name, wanted.seed, learning_rate=rate, steps=wanted.steps, evaluations=1
+            )
+            checkpoint = zoo.get(spec)
+            made.append(checkpoint.provenance)
+            last = checkpoint.history.iloc[-1]
+            rows.append(
+                {"model": name, "variant": f"lr={rate:g}", "metric": "loss", "value": last["loss"]}
+            )
+    found = Records.of(rows, paper=paper, item="sweep", profile=profile, seed=wanted.seed)
+    about = provenance(
+        code_hash=made[0]["code_hash"],
+        data_hash=made[0]["data_hash"],
+        seeds=[wanted.seed],
+        profile=profile,
+        parameters=wanted.model_dump(),
+        device=zoo.device(),
+        seconds=time.monotonic() - started,
+    )
+    records.write(found, paths.results_dir(profile) / f"{paper}.sweep.csv", about)
+    return found
+
+
+def collect(profile: str) -> list[Path]:
+    """Merge what `make record` left per seed into one small table per item under ``results/PROFILE``."""
+    files: dict[str, list[Path]] = {}
+    for path in sorted(paths.build_dir(profile).glob(f"seeds/*/{profile}/records/*.parquet")):
+        files.setdefault(path.stem, []).append(path)
+    if not files:
+        raise FileNotFoundError(f"no records of single seeds at profile {profile!r}: make record")
+    written = []
+    for item, parts in files.items():
+        merged = records.merge([records.read(path) for path in parts])
+        made = [records.read_provenance(path) for path in parts]
+        hashes = {m["code_hash"] for m in made}
+        if len(hashes) > 1:
+            raise ValueError(
+                f"{item}: its seeds were measured by {len(hashes)} versions of the code"
+            )
+        about = provenance(
+            code_hash=made[0]["code_hash"],
+            data_hash=made[0]["data_hash"],
+            seeds=merged.seeds,
+            profile=profile,
+            parameters={**made[0]["parameters"], "seeds": list(merged.seeds)},
+            device=zoo.device(),
+            seconds=sum(m["seconds"] for m in made),
+        )
+        # The rows of all seeds share the provenance that is committed with them.
+        frame = merged.frame.assign(provenance=about["id"])
+        path = paths.results_dir(profile) / f"{item}.csv"
+        written.append(records.write(Records(frame), path, about))
+    return written

@@ -1,0 +1,138 @@
+"""Executing notebooks with checked parameters, and keeping their two faces (.py and .ipynb) equal."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from xsim_lib import paths
+from xsim_lib.hashing import atomic_write
+
+__all__ = ["execute", "find", "sync"]
+
+
+def find(name: str) -> Path:
+    """The ``.ipynb`` of ``anc2022/fig1_cka_failure``; ``anc2022/fig1`` will do where it is unique.
+
+    Raises
+    ------
+    ValueError : no notebook, or several, begin so; lists what there is.
+    """
+    folder = paths.root() / "notebooks"
+    names = sorted(
+        p.relative_to(folder).with_suffix("").as_posix() for p in folder.rglob("*.ipynb")
+    )
+    matches = [n for n in names if n == name] or [n for n in names if n.startswith(f"{name}_")]
+    if len(matches) != 1:
+        among = "several begin so" if matches else "no such notebook"
+        raise ValueError(f"notebook: {name!r}: {among}; expected one of {', '.join(names)}")
+    return folder / f"{matches[0]}.ipynb"
+
+
+def execute(name: str, parameters: Mapping[str, Any], *, output: Path | None = None) -> Path:
+    """Run a notebook with papermill; the result appears only when every cell has succeeded.
+
+    Parameters
+    ----------
+    name : see `find`.
+    parameters : values for its parameters cell. A name the cell does not have is an error, which
+        papermill alone would only warn about.
+    output : where the executed notebook goes; by default ``_build/PROFILE/notebooks/NAME.ipynb``.
+
+    Raises
+    ------
+    ValueError : an unknown parameter.
+    papermill.PapermillExecutionError : a cell raised; the notebook up to there is kept beside the
+        output as ``NAME.failed.ipynb``.
+    """
+    import papermill
+
+    source = find(name)
+    known = papermill.inspect_notebook(str(source))
+    for key in parameters:
+        if key not in known:
+            raise ValueError(f"parameter: {name} has {', '.join(known)}; got {key!r}")
+    profile = parameters.get("profile", "mini")
+    relative = source.relative_to(paths.root() / "notebooks")
+    output = output or paths.build_dir(profile) / "notebooks" / relative
+    failed = output.with_name(f"{output.stem}.failed.ipynb")
+    failed.parent.mkdir(parents=True, exist_ok=True)
+    with _found_from_anywhere():
+        papermill.execute_notebook(
+            str(source),
+            str(failed),
+            parameters=dict(parameters),
+            kernel_name="python3",
+            cwd=str(source.parent),
+            progress_bar=False,
+            log_output=True,
+        )
+    os.replace(failed, output)
+    return output
+
+
+def sync(names: list[str] | None = None) -> Iterator[Path]:
+    """Make every ``.ipynb`` anew from its ``.py``, executed at the smoke profile.
+
+    The result is what nbval checks, what papermill runs, and what a reader sees on a forge.
+    """
+    import jupytext
+    import nbformat
+    import papermill
+
+    folder = paths.root() / "notebooks"
+    sources = sorted(folder.rglob("*.py"))
+    for source in sources:
+        if names and source.relative_to(folder).with_suffix("").as_posix() not in names:
+            continue
+        notebook = jupytext.read(source)
+        notebook.metadata["kernelspec"] = {
+            "name": "python3",
+            "display_name": "Python 3",
+            "language": "python",
+        }
+        notebook.metadata.pop("jupytext", None)
+        for number, cell in enumerate(notebook.cells):
+            cell["id"] = f"{source.stem.replace('_', '-')}-{number}"[-64:]
+        target = source.with_suffix(".ipynb")
+        with atomic_write(target) as temporary, _found_from_anywhere():
+            nbformat.write(notebook, temporary)
+            papermill.execute_notebook(
+                str(temporary),
+                str(temporary),
+                parameters={"profile": "smoke"},
+                kernel_name="python3",
+                cwd=str(source.parent),
+                progress_bar=False,
+            )
+            nbformat.write(_without_traces(nbformat.read(temporary, 4)), temporary)
+        yield target
+
+
+def _without_traces(notebook):
+    """Drop what differs between two runs of the same code: times, temporary names, counters."""
+    notebook.metadata.pop("papermill", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("papermill", None)
+        cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            # Progress bars belong to the run, not to the page.
+            cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
+    return notebook
+
+
+@contextmanager
+def _found_from_anywhere() -> Iterator[None]:
+    """Let the kernel know the project folder, wherever this was called from."""
+    before = os.environ.get("XSIM_HOME")
+    os.environ["XSIM_HOME"] = str(paths.root())
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["XSIM_HOME"]
+        else:
+            os.environ["XSIM_HOME"] = before

@@ -1,0 +1,179 @@
+"""The few kinds of figure of the book, in one house style, with the paper's values beside ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+
+from xsim_lib.records import NothingSelected, Records
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["Column", "curves", "layers", "use_style"]
+
+_COLOURS = sns.color_palette("colorblind")
+_MARKERS = "osD^vPX"
+_BASELINES = {
+    "length_matched": {"color": "0.45", "linestyle": "--", "label": "shuffled, equal length"},
+    "shuffled": {"color": "0.7", "linestyle": "-.", "label": "shuffled pairs"},
+}
+_STYLE = {
+    "figure.dpi": 110,
+    "savefig.dpi": 160,
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "0.92",
+    "legend.frameon": False,
+}
+
+
+def use_style() -> None:
+    """Set the house style for every figure that follows."""
+    plt.rcParams.update(_STYLE)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of panels: whose numbers, and how they are called above it."""
+
+    title: str
+    records: Records
+
+
+def layers(
+    columns: Sequence[Column],
+    metric: str,
+    models: Sequence[str],
+    *,
+    label: str,
+    limits: tuple[float, float] = (0.0, 1.0),
+    variant: str = "",
+) -> Figure:
+    """Draw one curve over layers per language pair: a row per model, a column per source of numbers.
+
+    Solid lines are the measurement, dotted ones of the same colour the untrained encoder, grey ones
+    shuffled pairs (mean over pairs). Bands are one standard deviation over seeds where there are
+    several, else the 95 % interval over sentences.
+
+    Parameters
+    ----------
+    columns : such as the paper, this build, the recorded runs; those without the metric stay empty.
+    metric : such as "cka"; label : how the axis calls it.
+    models : row by row.
+    """
+    use_style()
+    pairs = list(
+        dict.fromkeys(
+            p for c in columns for p in _select(c.records, metric, variant)["pair_or_language"]
+        )
+    )
+    if not pairs:
+        raise NothingSelected(f"metric: no column has {metric!r} (variant {variant!r})")
+    colour = {pair: _COLOURS[k % len(_COLOURS)] for k, pair in enumerate(sorted(pairs, key=_order))}
+    figure, axes = plt.subplots(
+        len(models),
+        len(columns),
+        figsize=(1.2 + 2.7 * len(columns), 0.9 + 1.9 * len(models)),
+        sharey=True,
+        sharex="col",
+        squeeze=False,
+        layout="constrained",
+    )
+    for row, model in zip(axes, models, strict=True):
+        for axis, column in zip(row, columns, strict=True):
+            _panel(axis, _select(column.records, metric, variant, model=model), colour)
+            axis.set_ylim(*limits)
+        row[0].set_ylabel(f"{model}\n{label}")
+    for axis, column in zip(axes[0], columns, strict=True):
+        axis.set_title(column.title, fontsize=10)
+    for axis in axes[-1]:
+        axis.set_xlabel("layer")
+    _legend(figure, axes)
+    return figure
+
+
+def curves(
+    axis: Axes, series: Mapping[str, pd.Series], *, xlabel: str, ylabel: str, markers: bool = True
+) -> None:
+    """Draw named series into one panel, in the house colours."""
+    for k, (name, values) in enumerate(series.items()):
+        axis.plot(
+            values.index,
+            values.to_numpy(),
+            marker=_MARKERS[k % len(_MARKERS)] if markers else None,
+            markersize=4,
+            color=_COLOURS[k % len(_COLOURS)],
+            label=name,
+        )
+    axis.set(xlabel=xlabel, ylabel=ylabel)
+
+
+def _select(records: Records, metric: str, variant: str, **equal: str) -> pd.DataFrame:
+    frame = records.frame
+    kept = (frame["metric"] == metric) & (frame["variant"] == variant) & frame["layer"].notna()
+    for column, value in equal.items():
+        kept &= frame[column] == value
+    return frame[kept]
+
+
+def _panel(axis: Axes, frame: pd.DataFrame, colour: Mapping[str, tuple]) -> None:
+    if frame.empty:
+        axis.text(0.5, 0.5, "not reported", ha="center", color="0.6", transform=axis.transAxes)
+        return
+    for k, (pair, part) in enumerate(frame.groupby("pair_or_language")):
+        own = part[part["baseline"] == ""]
+        mean, low, high = _band(own)
+        axis.plot(
+            mean.index, mean, marker=_MARKERS[k], markersize=3.5, color=colour[pair], label=pair
+        )
+        if low is not None:
+            axis.fill_between(mean.index, low, high, color=colour[pair], alpha=0.18, linewidth=0)
+        fresh = part[part["baseline"] == "untrained"]
+        if len(fresh):
+            values = fresh.groupby("layer")["value"].mean()
+            label = f"{pair}, untrained"
+            axis.plot(values.index, values, linestyle=":", color=colour[pair], label=label)
+    for kind, style in _BASELINES.items():
+        part = frame[frame["baseline"] == kind]
+        if len(part):
+            values = part.groupby("layer")["value"].mean()
+            axis.plot(values.index, values, linewidth=1, **style)
+    last = int(frame["layer"].max())
+    axis.set_xticks(range(0, last + 1, max(1, last // 6)))
+
+
+def _band(frame: pd.DataFrame) -> tuple[pd.Series, np.ndarray | None, np.ndarray | None]:
+    by_layer = frame.groupby("layer")
+    mean = by_layer["value"].mean()
+    if frame["seed"].nunique() > 1:
+        spread = by_layer["value"].std().to_numpy(dtype=float)
+        return mean, mean.to_numpy() - spread, mean.to_numpy() + spread
+    if frame["lower"].notna().all():
+        ends = by_layer[["lower", "upper"]].mean()
+        return mean, *(ends[c].to_numpy(dtype=float) for c in ("lower", "upper"))
+    return mean, None, None
+
+
+def _order(pair: str) -> tuple:
+    """The papers list French first; the rest follows by name."""
+    return (not pair.endswith("-fr"), pair != "en-et", pair)
+
+
+def _legend(figure: Figure, axes: np.ndarray) -> None:
+    handles = {}
+    for axis in axes.flat:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    figure.legend(
+        handles.values(), handles.keys(), loc="outside lower center", ncols=min(4, len(handles))
+    )
