@@ -230,6 +230,18 @@ def test_a_figure_without_text_and_a_cell_that_failed_are_refused():
         assembly._page(_cell(error), NOTEBOOK)
 
 
+def test_a_figure_that_is_shown_twice_is_refused():
+    shown = [nbformat.v4.new_output(**IMAGE, metadata={"alt": "ANC"}) for _ in range(2)]
+    with pytest.raises(ValueError, match="cell 0 shows the same figure twice"):
+        assembly._page(_cell(*shown), NOTEBOOK)
+
+
+def test_the_address_of_an_object_is_no_output():
+    printed = nbformat.v4.new_output("execute_result", data={"text/plain": "<Legend at 0x7f00>"})
+    with pytest.raises(ValueError, match=r"cell 0 prints <Legend at 0x7f00>.*semicolon"):
+        assembly._page(_cell(printed), NOTEBOOK)
+
+
 def test_escaped_text_means_itself(html, tmp_path):
     odd = r"|a| < b_c * [d](e) `f` $g$ {h} #i ~ \j"
     book = _small_book(tmp_path / "odd", html, markup.escape(odd))

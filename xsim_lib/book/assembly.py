@@ -112,6 +112,12 @@ def _page(content: nbformat.NotebookNode, notebook: Notebook) -> nbformat.Notebo
                 raise ValueError(
                     f"{notebook.name}: cell {position} ended in {output.ename}: {output.evalue}"
                 )
+            text = "".join(output.get("data", {}).get("text/plain", ""))
+            if " at 0x" in text and len(output.data) == 1:
+                raise ValueError(
+                    f"{notebook.name}: cell {position} prints {text[:40]}...; expected its last line to "
+                    "end in a semicolon"
+                )
         # papermill drops the tags of the cell it injects, and a fresh cell has none.
         tags = cell.metadata.setdefault("tags", [])
         if not _KEEPS_OWN_TAG & set(tags):

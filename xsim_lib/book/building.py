@@ -49,6 +49,8 @@ def render(book: Path, output: Path, *, strict: bool = True) -> Path:
     if done.returncode:
         raise RuntimeError(f"the book was not built:\n{_complaints(done.stdout + done.stderr)}")
     html = output / "_build" / "html"
+    for template in (html / "_static").glob("*webpack-macros.html"):
+        template.unlink()  # the theme leaves its own templates behind, as pages with broken links
     pages = toc_files(book)
     lost = [page for page in pages if not (html / f"{page}.html").is_file()]
     if lost or not pages:
