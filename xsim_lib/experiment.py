@@ -78,9 +78,9 @@ class Run:
         """Everything this run has measured so far."""
         return records.merge(self._rows)
 
-    def recorded(self, profile: str) -> Records | None:
-        """Read the committed measurements of this item at `profile`, if there are any."""
-        path = paths.results_dir(profile) / f"{self.paper}.{self.item}.csv"
+    def recorded(self, profile: str, item: str | None = None) -> Records | None:
+        """Read the committed measurements of this item (or another) at `profile`, if there are any."""
+        path = paths.results_dir(profile) / f"{self.paper}.{item or self.item}.csv"
         return records.read(path) if path.exists() else None
 
     def columns(self, *, reported: Records | None = None) -> list[Column]:

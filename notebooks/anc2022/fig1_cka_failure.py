@@ -32,15 +32,20 @@ schemes = ["scale_post", "scale_pre", "scale_normformer"]
 # ## Equally good language models
 #
 # Every scheme has its own learning rate, from a sweep on a seed that appears in no figure. The schemes are compared at the
-# held-out loss that the worst of them reaches: for the others, at the snapshot closest to it.
+# held-out loss (nats per masked token) that the worst of them reaches: for the others, at the snapshot closest to it.
+# The sweep's runs are shorter.
 
 # %% tags=["hide-input"]
 models = {seed: run.models(seed, *schemes) for seed in run.seeds}
-pd.DataFrame(
-    {"seed": seed, "model": name, "held-out loss (nats per masked token)": round(loss, 3)}
+compared = {
+    (f"compared at, seed {seed}", "held-out loss"): {m: loss for m, (_, loss) in chosen.items()}
     for seed, chosen in models.items()
-    for name, (_, loss) in chosen.items()
-).style.hide(axis="index")
+}
+sweep = run.recorded(run.profile, item="sweep")
+if sweep is not None:
+    for (rate, model), loss in sweep.frame.set_index(["variant", "model"])["value"].items():
+        compared.setdefault((f"sweep, seed {sweep.seeds[0]}", rate), {})[model] = loss
+pd.DataFrame(compared).round(3)
 
 # %% [markdown]
 # ## CKA per layer
@@ -106,6 +111,8 @@ figure, axes = plt.subplots(1, 4, figsize=(11, 2.7), layout="constrained")
 for axis, (title, (metric, variant)) in zip(axes, panels.items(), strict=True):
     series = {m: run.records.curve(metric, variant=variant, model=m) for m in schemes}
     plots.curves(axis, series, xlabel="layer", ylabel=title)
+for axis in axes[1:]:
+    axis.set_ylim(0, 1)
 _ = axes[0].legend(fontsize=8)
 
 # %% [markdown]
