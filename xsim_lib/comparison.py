@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from functools import partial as bind
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from xsim_lib import similarity
+from xsim_lib import hashing, ranks, similarity
 from xsim_lib.models import LoadedModel, untrained
-from xsim_lib.moments import CoMoments, Moments, partial
-from xsim_lib.representations import encode
+from xsim_lib.moments import Moments, partial
+from xsim_lib.provenance import versions
+from xsim_lib.representations import check_lengths, check_truncate, encode, token_lengths
 from xsim_lib.resampling import jackknife, shuffled
 from xsim_lib.sources import split_pair
-from xsim_lib.texts import ParallelCorpus, covariates
+from xsim_lib.sums import N_COVARIATES, Plan, Saved, Sums, collect, fingerprint
+from xsim_lib.texts import ParallelCorpus
 
-__all__ = ["BASELINES", "INDICES", "compare"]
+__all__ = ["BASELINES", "CHUNK", "INDICES", "Note", "compare"]
 
 # Functions of the moments of a pair; each gives one value per layer.
 _OF_MOMENTS: dict[str, Callable[[Moments], Any]] = {
@@ -42,48 +46,24 @@ _OF_ROWS: dict[str, Callable[[Tensor, Tensor], float]] = {
 INDICES = (*_OF_MOMENTS, *_OF_ROWS)
 BASELINES = ("shuffled", "length_matched", "untrained")
 CHUNK = 2048  # sentences held at once; shuffled pairs are exchanged within a chunk
+_COLUMNS = [
+    "pair_or_language", "layer", "n_layers", "metric", "value", "lower", "upper", "n", "baseline",
+    "variant",
+]  # fmt: skip
+_DIAGONAL = ("anc", "anc_signed")
 # Debiased CKA needs sums of fourth order, which regression on covariates does not leave behind.
 _NOT_PARTIAL = ("cka_debiased", *_OF_ROWS)
+_FEWEST = 5  # blocks; an interval from fewer says little, so memory short of that gives none
+_AT_ONCE = 2**29  # bytes of moments whose layers the jackknife takes together
+_GIB = 2**30
+_CODE = tuple(
+    f"xsim_lib.{name}"
+    for name in ("batching", "comoments", "representations", "resampling", "sums")
+)  # what saved sums depend on
 
 
-@dataclass
-class _Sums:
-    """Moments of one pair, per block of sentences; the self-moments are shared between pairs."""
-
-    xx: list[CoMoments]
-    yy: list[CoMoments]
-    xy: list[CoMoments]
-
-    def blocks(self) -> list[Moments]:
-        return [
-            Moments(*parts) for parts in zip(self.xx, self.yy, self.xy, strict=True) if parts[0].n
-        ]
-
-    def total(self) -> Moments:
-        first, *rest = self.blocks()
-        for block in rest:
-            first = first + block
-        return first
-
-
-@dataclass
-class _Collector:
-    """Moments of all pairs of one model, filled chunk by chunk."""
-
-    blocks: int
-    own: dict[tuple, list[CoMoments]] = field(default_factory=dict)
-    cross: dict[tuple, list[CoMoments]] = field(default_factory=dict)
-
-    def add(self, table: dict, key: tuple, x: Tensor, y: Tensor | None = None) -> None:
-        sums = table.setdefault(key, [CoMoments() for _ in range(self.blocks)])
-        for block, rows in enumerate(_blocks(x.shape[1], self.blocks)):
-            if len(rows):
-                sums[block].update(x[:, rows], None if y is None else y[:, rows])
-
-    def sums(self, x: tuple, y: tuple, kind: str) -> _Sums:
-        # A shuffled partner has the same sentences, hence the same moments, as a whole; only per
-        # block would they differ, and baselines are reported without intervals.
-        return _Sums(self.own[x], self.own[y], self.cross[(x, y, kind)])
+class Note(UserWarning):
+    """What the reader of a comparison should know: sentences cut, intervals left out, a fresh start."""
 
 
 def compare(
@@ -97,17 +77,22 @@ def compare(
     blocks: int = 20,
     seed: int = 0,
     progress: bool = True,
+    truncate: int | None = None,
+    memory: float = 4.0,
+    chunk: int | None = None,
+    resume: str | os.PathLike | None = None,
 ) -> pd.DataFrame:
     """Measure how similar two languages are to one model, layer by layer.
 
-    Each language is read once. Only moments are kept (and, for matching, the pooled vectors), so
-    memory does not grow with the number of sentences.
+    Each language is read once (a sentence that stands in several pairs is encoded once). Only
+    moments are kept, so memory does not grow with the number of sentences.
 
     Parameters
     ----------
     loaded : LoadedModel
     parallel : mapping of a pair such as ``"en-fr"`` to its aligned sentences.
-    indices : any of `INDICES`.
+    indices : any of `INDICES`. "matching" and "matching_centred" compare sentences with each other:
+        they alone keep the vectors, n * (n_layers + 1) * d * 4 bytes per language.
     baselines : any of `BASELINES`. "shuffled" pairs every sentence with another one,
         "length_matched" with another one of (nearly) the same number of words, "untrained" measures
         a freshly initialised copy of the model on the right pairs.
@@ -116,6 +101,16 @@ def compare(
     pooling : see `encode`.
     blocks : sentences are dealt into this many blocks for the jackknife interval.
     seed : of the shuffles and of the untrained copy.
+    truncate : cut sentences to this many tokens, see `encode`; a `Note` says how many were cut.
+    memory : GiB that the sums may take, and again the vectors of matching. A sum takes
+        (n_layers + 1) * d * d * 8 bytes (d instead of d * d if only ANC is asked for), and there is
+        one per block, language and pair. If they do not fit, there are fewer blocks, and below 5 no
+        intervals; a `Note` says so.
+    chunk : sentences of a language that are held at once (None: `CHUNK`); shuffled pairs are
+        exchanged within a chunk.
+    resume : folder that keeps the sums between chunks. A killed call finds them there and goes on
+        with identical results; a `Note` says if they were made with other weights, text, options or
+        code and therefore are not used. Removed at the end.
 
     Returns
     -------
@@ -125,135 +120,229 @@ def compare(
     Raises
     ------
     ValueError : an unknown index or baseline, a pair whose corpus lacks a language, fewer sentences
-        than two blocks need, or anything `encode` refuses.
+        than two per block, a sentence longer than the model reads (named with its language), sums or
+        vectors beyond `memory`, or anything `encode` refuses.
+
+    Notes
+    -----
+    In a process group (`torchrun`) the ranks take chunks in turn, and every rank returns the same
+    table, equal to that of one process up to rounding.
     """
     _check(indices, "indices", INDICES)
     _check(baselines, "baselines", BASELINES)
-    shuffles = [b for b in BASELINES[:2] if b in baselines]
-    arguments = {"indices": indices, "partial_out": partial_out, "pooling": pooling}
-    rows = list(_measure(loaded, parallel, shuffles, blocks, seed, progress, **arguments))
+    for name, given in (("indices", indices), ("parallel", parallel)):
+        if not given:
+            raise ValueError(f"{name}: expected at least one, got none")
+    sides, pairs = _sides(parallel, 2 * blocks)
+    _check_sentences(loaded, sides, truncate)
+    variants = {"": [i for i in indices if i in _OF_MOMENTS]}
+    variants["partial"] = [i for i in variants[""] if partial_out and i not in _NOT_PARTIAL]
+    variants = {name: metrics for name, metrics in variants.items() if metrics}
+    diagonals = {v: not v and set(m) <= set(_DIAGONAL) for v, m in variants.items()}
+    shuffles = tuple(b for b in BASELINES[:2] if b in baselines)
+    of_rows = [i for i in indices if i in _OF_ROWS]
+    plan = Plan(
+        sides,
+        pairs,
+        shuffles,
+        diagonals,
+        bool(of_rows),
+        blocks,
+        chunk or CHUNK,
+        pooling,
+        truncate,
+        seed,
+    )
+    plan = _within(memory, loaded, plan)
+    bare = replace(plan, shuffles=())  # nobody asks for the shuffled pairs of an untrained copy
+    passes = [("trained", "", lambda: loaded, plan)]
     if "untrained" in baselines:
-        fresh = untrained(loaded, seed)
-        for row in _measure(fresh, parallel, [], blocks, seed, progress, **arguments):
-            rows.append({**row, "baseline": "untrained"})
-    return pd.DataFrame(rows)
+        passes.append(("untrained", "untrained", lambda: untrained(loaded, seed), bare))
+    rows: list[dict] = []
+    files = []
+    with tqdm(
+        total=len(passes) * plan.n_sentences,
+        desc=loaded.name,
+        unit="sentence",
+        disable=not progress or ranks.current().rank > 0,
+        leave=False,
+    ) as bar:
+        for name, baseline, model, wanted in passes:
+            current = model()
+            saved = None if resume is None else _saved(Path(resume), name, current, wanted)
+            files.append(saved)
+            sums = collect(current, wanted, advance=bar.update, saved=saved)
+            if sums is None:
+                continue
+            for row in _measure(sums, variants, of_rows):
+                rows.append({**row, "baseline": baseline or row["baseline"]})
+            del sums
+    table = ranks.broadcast(pd.DataFrame(rows, columns=_COLUMNS))
+    for saved in files:
+        if saved is not None:
+            saved.remove()
+    return table
 
 
 def _measure(
-    loaded: LoadedModel,
-    parallel: Mapping[str, ParallelCorpus],
-    shuffles: list[str],
-    blocks: int,
-    seed: int,
-    progress: bool,
-    *,
-    indices: Sequence[str],
-    partial_out: bool,
-    pooling: str,
+    sums: Sums, variants: Mapping[str, Sequence[str]], of_rows: Sequence[str]
 ) -> Iterator[dict]:
-    of_moments = [i for i in indices if i in _OF_MOMENTS]
-    of_rows = [i for i in indices if i in _OF_ROWS]
-    collectors = {"": _Collector(blocks)} if of_moments else {}
-    if partial_out:
-        collectors["partial"] = _Collector(blocks)
-    kept: dict[tuple, list[Tensor]] = {}
-    sides = {pair: _sides(pair, corpus) for pair, corpus in parallel.items()}
-    longest = max(len(corpus) for corpus in parallel.values())
-    if longest < 2 * blocks:
-        raise ValueError(f"parallel: expected at least {2 * blocks} sentences, got {longest}")
-    starts = tqdm(
-        range(0, longest, CHUNK), desc=loaded.name, unit="chunk", disable=not progress, leave=False
-    )
-    for start in starts:
-        seen: dict[tuple, tuple[Tensor, Tensor]] = {}
-        for x, y in sides.values():
-            for side in (x, y):
-                lines = side[1][start : start + CHUNK]
-                if side in seen or not lines:
-                    continue
-                vectors = encode(loaded, lines, pooling=pooling)
-                extra = torch.as_tensor(covariates(lines), device=vectors.device)
-                seen[side] = vectors, extra
-                if of_rows:
-                    kept.setdefault(side, []).append(vectors)
-                for variant, collector in collectors.items():
-                    collector.add(collector.own, side, _columns(vectors, extra, variant))
-        for x, y in sides.values():
-            if x not in seen or not collectors:
-                continue
-            orders = {"": np.arange(len(seen[x][1]))}
-            for kind in shuffles:
-                groups = seen[y][1][:, 0].cpu() if kind == "length_matched" else None
-                orders[kind] = shuffled(len(seen[y][1]), seed + start, groups)
-            for variant, collector in collectors.items():
-                left, right = (_columns(*seen[s], variant) for s in (x, y))
-                for kind, order in orders.items():
-                    collector.add(collector.cross, (x, y, kind), left, right[:, order])
-    for pair, (x, y) in sides.items():
-        base = {"pair_or_language": pair, "n": len(parallel[pair])}
-        for variant, collector in collectors.items():
-            for kind in ("", *shuffles):
-                sums = collector.sums(x, y, kind)
-                for metric in of_moments:
-                    if variant and metric in _NOT_PARTIAL:
-                        continue
-                    yield from _rows(metric, sums, base, kind, variant, x, y)
+    plan = sums.plan
+    for pair, (side, _) in plan.pairs.items():
+        base = {"pair_or_language": pair, "n": len(plan.sides[side][1])}
+        for variant, metrics in variants.items():
+            for kind in ("", *plan.shuffles):
+                found = _intervals(sums, variant, metrics, pair, kind)
+                for metric, values in zip(metrics, np.moveaxis(found, 1, 0), strict=True):
+                    yield from _layers(values, metric, base, kind, variant)
+        if not of_rows:
+            continue
+        left, right = sums.vectors(pair)
+        orders = {"": np.arange(left.shape[1])}
+        if "shuffled" in plan.shuffles:
+            orders["shuffled"] = shuffled(left.shape[1], plan.seed)
         for metric in of_rows:
-            left, right = (torch.cat(kept[side], dim=1) for side in (x, y))
-            orders = {"": np.arange(left.shape[1])}
-            if "shuffled" in shuffles:
-                orders["shuffled"] = shuffled(left.shape[1], seed)
             for kind, order in orders.items():
                 values = [_OF_ROWS[metric](a, b[order]) for a, b in zip(left, right, strict=True)]
-                yield from _layers(values, None, metric, base | {"baseline": kind, "variant": ""})
+                yield from _layers([values, None, None], metric, base, kind, "")
 
 
-def _rows(
-    metric: str, sums: _Sums, base: dict, kind: str, variant: str, x: tuple, y: tuple
-) -> Iterator[dict]:
-    width = covariates(("x",)).shape[1]
-    index = _OF_MOMENTS[metric]
-    function = (lambda m: index(partial(m, width))) if variant else index
-    row = base | {"baseline": kind, "variant": variant}
-    if kind:
-        yield from _layers(np.atleast_1d(function(sums.total())), None, metric, row)
-        return
-    interval = jackknife(function, sums.blocks())
-    ends = np.stack([np.atleast_1d(interval.lower), np.atleast_1d(interval.upper)])
-    yield from _layers(np.atleast_1d(interval.estimate), ends, metric, row)
+def _intervals(
+    sums: Sums, variant: str, metrics: Sequence[str], pair: str, kind: str
+) -> np.ndarray:
+    """Estimates and ends of intervals (nan where there are none): (3, n_metrics, n_layers)."""
+
+    def function(moments: Moments) -> np.ndarray:
+        if variant:
+            moments = partial(moments, N_COVARIATES)
+        return np.stack([np.atleast_1d(_OF_MOMENTS[metric](moments)) for metric in metrics])
+
+    n_layers = sums.n_layers
+    # All indices share the leave-one-out sums, a few layers at a time: these are as many again.
+    first = sums.blocks(variant, pair, kind, slice(0, 1))
+    step = max(1, _AT_ONCE // (3 * len(first) * first[0].sxy.nbytes))
+    found = []
+    for start in range(0, n_layers, step):
+        blocks = sums.blocks(variant, pair, kind, slice(start, start + step))
+        if len(blocks) > 1:
+            found.append(np.stack(jackknife(function, blocks)))
+        else:
+            estimate = function(blocks[0])
+            found.append(np.stack([estimate, *[np.full_like(estimate, np.nan)] * 2]))
+    return np.concatenate(found, axis=-1)
 
 
-def _layers(
-    values: Sequence[float], ends: np.ndarray | None, metric: str, row: dict
-) -> Iterator[dict]:
-    for layer, value in enumerate(values):
-        lower, upper = (None, None) if ends is None else ends[:, layer]
-        yield row | {
+def _layers(values: Sequence, metric: str, base: dict, kind: str, variant: str) -> Iterator[dict]:
+    estimate, lower, upper = values
+    for layer, value in enumerate(estimate):
+        ends = {"lower": lower, "upper": upper}
+        yield base | {
             "layer": layer,
-            "n_layers": len(values) - 1,
+            "n_layers": len(estimate) - 1,
             "metric": metric,
             "value": float(value),
-            "lower": lower,
-            "upper": upper,
+            **{
+                name: None if side is None or np.isnan(side[layer]) else float(side[layer])
+                for name, side in ends.items()
+            },
+            "baseline": kind,
+            "variant": variant,
         }
 
 
-def _columns(vectors: Tensor, extra: Tensor, variant: str) -> Tensor:
-    """The vectors of every layer in float64, with the covariates as last columns for "partial"."""
-    vectors = vectors.double()
-    if variant != "partial":
-        return vectors
-    return torch.cat([vectors, extra.expand(len(vectors), -1, -1)], dim=-1)
+def _within(memory: float, loaded: LoadedModel, plan: Plan) -> Plan:
+    """The plan with as many blocks as fit into `memory` GiB."""
+    probe = encode(loaded, plan.sides[0][1][:1], pooling=plan.pooling, truncate=plan.truncate)
+    n_layers, _, width = probe.shape
+    kept = n_layers * width * 4 * plan.n_sentences
+    if plan.keep_rows and kept > memory * _GIB:
+        fits = int(plan.n_sentences * memory * _GIB / kept / len(plan.sides))
+        raise ValueError(
+            f"memory: matching keeps every vector, {kept / _GIB:.1f} GiB of {n_layers} layers x "
+            f"{width} x {plan.n_sentences} sentences; allowed are {memory:g}. Take at most {fits} "
+            "sentences, leave matching out, or raise memory"
+        )
+    per_block = per_shuffle = 0
+    for variant, diagonal in plan.variants.items():
+        columns = width + N_COVARIATES * bool(variant)
+        size = 8 * n_layers * columns * (1 if diagonal else columns)
+        per_block += size * (len(plan.sides) + len(set(plan.pairs.values())))
+        per_shuffle += size * len(plan.shuffles) * len(set(plan.pairs.values()))
+    fits = int((memory * _GIB - per_shuffle) // max(per_block, 1)) if per_block else plan.blocks
+    if fits >= plan.blocks:
+        return plan
+    if fits < 1:
+        raise ValueError(
+            f"memory: the sums of {len(plan.pairs)} pair(s) at {n_layers} layers x {width} take "
+            f"{(per_block + per_shuffle) / _GIB:.1f} GiB without intervals; allowed are "
+            f"{memory:g}. Compare fewer pairs at once, fewer baselines, or raise memory"
+        )
+    blocks = fits if fits >= min(_FEWEST, plan.blocks) else 1
+    left = f"{blocks} blocks instead of {plan.blocks}" if blocks > 1 else "no blocks: no intervals"
+    _note(
+        f"memory: the sums of {plan.blocks} blocks take "
+        f"{(plan.blocks * per_block + per_shuffle) / _GIB:.1f} GiB, allowed are {memory:g}; {left}"
+    )
+    return replace(plan, blocks=blocks)
 
 
-def _blocks(n: int, blocks: int) -> list[np.ndarray]:
-    """Deal n sentences into blocks like cards, so that a corpus sorted by topic does no harm."""
-    return [np.arange(start, n, blocks) for start in range(blocks)]
+def _sides(
+    parallel: Mapping[str, ParallelCorpus], fewest: int
+) -> tuple[tuple[tuple[str, tuple[str, ...]], ...], dict[str, tuple[int, int]]]:
+    """The different sides of all pairs, and for every pair which two of them it is."""
+    sides: dict[tuple, int] = {}
+    pairs = {}
+    for pair, corpus in parallel.items():
+        if len(corpus) < fewest:
+            raise ValueError(
+                f"parallel: expected at least {fewest} sentences in {pair}, got {len(corpus)}"
+            )
+        pairs[pair] = tuple(
+            sides.setdefault((language, corpus[language]), len(sides))
+            for language in languages(pair, corpus)
+        )
+    return tuple(sides), pairs
 
 
-def _sides(pair: str, corpus: ParallelCorpus) -> tuple[tuple, tuple]:
-    x, y = split_pair(pair)
-    return (x, corpus[x]), (y, corpus[y])
+def languages(pair: str, corpus: ParallelCorpus) -> tuple[str, str]:
+    """Split a pair at the hyphen that leaves two languages of the corpus (zh-Hant has one itself)."""
+    for cut in (k for k, letter in enumerate(pair) if letter == "-"):
+        x, y = pair[:cut], pair[cut + 1 :]
+        if x != y and x in corpus.languages and y in corpus.languages:
+            return x, y
+    return split_pair(pair)
+
+
+def _check_sentences(loaded: LoadedModel, sides: tuple, truncate: int | None) -> None:
+    """Find sentences that are too long before hours are spent on those before them."""
+    if truncate is not None:
+        check_truncate(loaded, truncate)
+    for language, sentences in sides:
+        lengths = token_lengths(loaded, sentences)
+        if truncate is None:
+            check_lengths(loaded, lengths, f"parallel: {language}", first=1)
+        elif cut := int((lengths > truncate).sum()):
+            _note(
+                f"truncate: {cut} of {len(sentences)} sentences of {language} were cut to "
+                f"{truncate} tokens"
+            )
+
+
+def _saved(folder: Path, name: str, loaded: LoadedModel, plan: Plan) -> Saved:
+    rank = ranks.current()
+    key = {
+        "weights": fingerprint(loaded),
+        "text": hashing.stable_hash(plan.sides),
+        "options": hashing.stable_hash([plan.options(), rank.size]),
+        "code": hashing.code_hash(*_CODE),
+        "versions": hashing.stable_hash(versions()),
+        "device": str(loaded.model.device),
+    }
+    return Saved(folder, name, key, _note)
+
+
+def _note(message: str) -> None:
+    warnings.warn(message, Note, stacklevel=3)
 
 
 def _check(given: Sequence[str], name: str, known: Sequence[str]) -> None:

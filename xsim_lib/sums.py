@@ -1,0 +1,313 @@
+"""One pass of a model over aligned languages: the sums that `compare` computes its indices from.
+
+Sentences are read in chunks. A chunk is encoded once per language and reduced to moments, for every
+pair and for every kind of shuffled pair, so that memory does not grow with the number of sentences.
+Chunks are independent of each other: ranks take them in turn, and a killed pass goes on behind the
+last chunk that was saved.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xsim_lib import hashing, ranks
+from xsim_lib.models import LoadedModel
+from xsim_lib.moments import CoMoments, Moments
+from xsim_lib.representations import encode
+from xsim_lib.resampling import shuffled
+from xsim_lib.texts import covariates
+
+__all__ = ["Plan", "Saved", "Sums", "collect", "fingerprint"]
+
+N_COVARIATES = covariates(("x",)).shape[1]
+_SAVING = 0.1  # the share of the time that saving may take
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a pass reads and what it keeps.
+
+    Attributes
+    ----------
+    sides : (language, sentences), each different one once.
+    pairs : name -> positions of its two sides.
+    shuffles : "shuffled", "length_matched".
+    variants : "" and "partial" -> whether the diagonals are enough.
+    keep_rows : keep the pooled vectors too.
+    blocks : of sentences, for the jackknife.
+    chunk : sentences of a language that are held at once.
+    """
+
+    sides: tuple[tuple[str, tuple[str, ...]], ...]
+    pairs: Mapping[str, tuple[int, int]]
+    shuffles: tuple[str, ...]
+    variants: Mapping[str, bool]
+    keep_rows: bool
+    blocks: int
+    chunk: int
+    pooling: str
+    truncate: int | None
+    seed: int
+
+    @cached_property
+    def cuts(self) -> list[list[slice]]:
+        """Chunks of each side; a last sentence alone joins the chunk before, where it has company."""
+        return [_cuts(len(sentences), self.chunk) for _, sentences in self.sides]
+
+    @property
+    def n_chunks(self) -> int:
+        return max(map(len, self.cuts))
+
+    @property
+    def n_sentences(self) -> int:
+        return sum(len(sentences) for _, sentences in self.sides)
+
+    def options(self) -> dict:
+        """Everything but the text, as plain values."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "sides"}
+
+
+def _cuts(n: int, chunk: int) -> list[slice]:
+    starts = list(range(0, n, chunk))
+    if n % chunk == 1 and len(starts) > 1:
+        starts.pop()
+    return [slice(a, b) for a, b in zip(starts, [*starts[1:], n], strict=True)]
+
+
+@dataclass
+class Sums:
+    """Moments of all languages and pairs of one model (and its vectors), filled chunk by chunk.
+
+    Attributes
+    ----------
+    tables : key -> moments per block. Baselines are reported without intervals: one block.
+    rows : side -> chunk -> vectors.
+    done : chunks of this rank that are in.
+    """
+
+    plan: Plan
+    tables: dict[str, list[CoMoments]] = field(default_factory=dict)
+    rows: dict[int, dict[int, Tensor]] = field(default_factory=dict)
+    done: int = 0
+
+    def __post_init__(self) -> None:
+        if self.tables:
+            return
+        # Every rank makes the same keys in the same order: they are merged one by one.
+        for variant, diagonal in self.plan.variants.items():
+            keys = {_key(variant, "", i, i): self.plan.blocks for i in range(len(self.plan.sides))}
+            for i, j in self.plan.pairs.values():
+                keys[_key(variant, "", i, j)] = self.plan.blocks
+                keys |= {_key(variant, kind, i, j): 1 for kind in self.plan.shuffles}
+            for key, blocks in keys.items():
+                self.tables[key] = [CoMoments(diagonal=diagonal) for _ in range(blocks)]
+
+    @property
+    def n_layers(self) -> int:
+        """Number of layers, the embeddings included."""
+        return len(next(p for parts in self.tables.values() for p in parts if p.n).mean_x)
+
+    def add(self, key: str, x: Tensor, y: Tensor | None = None) -> None:
+        """Deal sentences into blocks like cards, so that a corpus sorted by topic does no harm."""
+        parts = self.tables[key]
+        for k, part in enumerate(parts):
+            rows = slice(None) if len(parts) == 1 else slice(k, None, len(parts))
+            left = x[:, rows]
+            if left.shape[1]:
+                part.update(left, None if y is None else y[:, rows])
+
+    def blocks(self, variant: str, pair: str, kind: str, layers: slice) -> list[Moments]:
+        """Moments of some layers of a pair, per block; in one block for a shuffled pair."""
+        i, j = self.plan.pairs[pair]
+        parts = [
+            [part[layers] for part in self.tables[key] if part.n]
+            for key in (_key(variant, "", i, i), _key(variant, "", j, j), _key(variant, kind, i, j))
+        ]
+        if kind:
+            # A shuffled partner has the same sentences, hence the same moments as a whole.
+            parts = [[_total(part)] for part in parts]
+        return [Moments(*block) for block in zip(*parts, strict=True)]
+
+    def vectors(self, pair: str) -> tuple[Tensor, Tensor]:
+        """The vectors of both sides of a pair, (n_layers + 1, n, d) each."""
+        sides = (self.rows[side] for side in self.plan.pairs[pair])
+        x, y = (torch.cat([chunks[k] for k in sorted(chunks)], dim=1) for chunks in sides)
+        return x, y
+
+    def merge_ranks(self) -> Sums | None:
+        """Add the sums of all ranks in their order; None everywhere but on rank 0."""
+        if ranks.current().size == 1:
+            return self
+        # One after the other: all sums of all ranks at once would not fit.
+        for parts in self.tables.values():
+            for k, part in enumerate(parts):
+                states = ranks.gather({name: v.cpu() for name, v in part.state().items()})
+                if states is not None:
+                    parts[k] = _total([CoMoments.from_state(state) for state in states])
+        for side in range(len(self.plan.sides) if self.plan.keep_rows else 0):
+            mine = {k: rows.cpu() for k, rows in self.rows.get(side, {}).items()}
+            found = ranks.gather(mine)
+            if found is not None:
+                self.rows[side] = {k: rows for chunks in found for k, rows in chunks.items()}
+        return self if ranks.current().rank == 0 else None
+
+
+def collect(
+    loaded: LoadedModel,
+    plan: Plan,
+    *,
+    advance: Callable[[int], object],
+    saved: Saved | None = None,
+) -> Sums | None:
+    """Run a model over everything in the plan, or over what is left of it.
+
+    Parameters
+    ----------
+    advance : called with numbers of sentences done.
+    saved : where the sums are kept between chunks.
+
+    Returns
+    -------
+    Sums of all ranks on rank 0; None elsewhere.
+    """
+    rank, size = ranks.current()
+    sums = Sums(plan) if saved is None else saved.read(plan, loaded.model.device)
+    for position, chunk in enumerate(range(rank, plan.n_chunks, size)):
+        if position < sums.done:
+            here = (cuts[chunk] for cuts in plan.cuts if chunk < len(cuts))
+            advance(sum(cut.stop - cut.start for cut in here))
+            continue
+        _add_chunk(loaded, sums, chunk, advance)
+        sums.done = position + 1
+        if saved is not None:
+            saved.write(sums)
+    return sums.merge_ranks()
+
+
+def _add_chunk(
+    loaded: LoadedModel, sums: Sums, chunk: int, advance: Callable[[int], object]
+) -> None:
+    plan = sums.plan
+    seen: dict[int, tuple[Tensor, Tensor]] = {}
+    options = {"pooling": plan.pooling, "truncate": plan.truncate, "advance": advance}
+    for side, (_, sentences) in enumerate(plan.sides):
+        if chunk >= len(plan.cuts[side]):
+            continue
+        lines = sentences[plan.cuts[side][chunk]]
+        vectors = encode(loaded, lines, **options)
+        seen[side] = vectors, torch.as_tensor(covariates(lines), device=vectors.device)
+        if plan.keep_rows:
+            sums.rows.setdefault(side, {})[chunk] = vectors
+    for variant in plan.variants:
+        columns = {side: _columns(*both, variant) for side, both in seen.items()}
+        for side, x in columns.items():
+            sums.add(_key(variant, "", side, side), x)
+        for i, j in dict.fromkeys(plan.pairs.values()):
+            if i not in seen:
+                continue
+            sums.add(_key(variant, "", i, j), columns[i], columns[j])
+            for kind in plan.shuffles:
+                groups = seen[j][1][:, 0].cpu() if kind == "length_matched" else None
+                order = shuffled(len(seen[j][1]), plan.seed + plan.cuts[j][chunk].start, groups)
+                sums.add(_key(variant, kind, i, j), columns[i], columns[j][:, order])
+
+
+def _columns(vectors: Tensor, extra: Tensor, variant: str) -> Tensor:
+    """The vectors of every layer in float64, with the covariates as last columns for "partial"."""
+    vectors = vectors.double()
+    if variant != "partial":
+        return vectors
+    return torch.cat([vectors, extra.expand(len(vectors), -1, -1)], dim=-1)
+
+
+def _key(variant: str, kind: str, i: int, j: int) -> str:
+    return f"{variant}/{kind}/{i}-{j}"
+
+
+def _total(parts: Sequence[CoMoments]) -> CoMoments:
+    first, *rest = parts
+    for part in rest:
+        first = first + part
+    return first
+
+
+@dataclass
+class Saved:
+    """Sums of one rank in a file that a killed pass finds again.
+
+    Parameters
+    ----------
+    folder, name : of the file.
+    key : what the sums depend on, as name -> hash. A file with another key is not used.
+    tell : called with the reason when a file is there but cannot be used.
+    """
+
+    folder: Path
+    name: str
+    key: dict[str, str]
+    tell: Callable[[str], object]
+    _next: float = 0.0
+
+    @property
+    def path(self) -> Path:
+        rank, size = ranks.current()
+        return self.folder / f"{self.name}.{rank}-of-{size}.pt"
+
+    def read(self, plan: Plan, device: torch.device) -> Sums:
+        """Take up the saved sums, or begin with empty ones."""
+        if not self.path.is_file():
+            return Sums(plan)
+        try:
+            state = torch.load(self.path, map_location=device, weights_only=True)
+            other = [name for name, value in self.key.items() if state["key"].get(name) != value]
+        except Exception as error:  # torch raises half a dozen types for a damaged file
+            self.tell(f"{self.path.name} is damaged ({type(error).__name__}); starting again")
+            return Sums(plan)
+        if other:
+            self.tell(f"{self.path.name} was made with other {', '.join(other)}; starting again")
+            return Sums(plan)
+        tables = {
+            key: [CoMoments.from_state(part) for part in parts]
+            for key, parts in state["tables"].items()
+        }
+        self.tell(f"{self.path.name}: going on after chunk {state['done']}")
+        return Sums(plan, tables, state["rows"], state["done"])
+
+    def write(self, sums: Sums) -> None:
+        """Save, unless that would take more than a tenth of the time."""
+        started = time.monotonic()
+        if started < self._next:
+            return
+        tables = {key: [part.state() for part in parts] for key, parts in sums.tables.items()}
+        state = {"key": self.key, "done": sums.done, "tables": tables, "rows": sums.rows}
+        with hashing.atomic_write(self.path) as temporary:
+            torch.save(state, temporary)
+        now = time.monotonic()
+        self._next = now + (now - started) * (1 / _SAVING - 1)
+
+    def remove(self) -> None:
+        """Remove the file once its sums have been used up."""
+        self.path.unlink(missing_ok=True)
+        if self.folder.is_dir() and not any(self.folder.iterdir()):
+            self.folder.rmdir()
+
+
+def fingerprint(loaded: LoadedModel) -> str:
+    """Sha256 (hex) over the weights, the settings and the vocabulary of a model."""
+    config = {k: v for k, v in loaded.model.config.to_dict().items() if not k.startswith("_")}
+    tokens = sorted(loaded.tokenizer.get_vocab().items())
+    digest = hashlib.sha256(repr((sorted(config.items(), key=str), tokens)).encode())
+    for name, tensor in sorted(loaded.model.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        flat = tensor.detach().cpu().contiguous().reshape(-1)
+        digest.update(np.ascontiguousarray(flat.view(torch.uint8).numpy()).data)
+    return digest.hexdigest()
