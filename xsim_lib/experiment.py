@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pandas.io.formats.style import Styler
 
 from xsim_lib import claims, paths, profiles, records, zoo
 from xsim_lib.models import LoadedModel
@@ -97,9 +98,20 @@ class Run:
                 found.append(Column(f"recorded\n{profile}, {seeds}", recorded))
         return found
 
-    def verdicts(self) -> pd.DataFrame:
-        """Judge the claims about this item on this run and on what is recorded."""
-        return claims.item_table(self.paper, self.item, self.profile, self.records)
+    def verdicts(self) -> Styler:
+        """Judge the claims about this item on this run and on what is recorded, as a table to read."""
+        found = claims.item_table(self.paper, self.item, self.profile, self.records)
+        table = pd.DataFrame(
+            {
+                "claim": [claims.get(c).statement for c in found["claim"]],
+                "in the paper": [claims.get(c).reported for c in found["claim"]],
+                "verdict": found["verdict"].str.replace("_", " "),
+                "measured": found["measured"],
+                "stands on": found["reason"],
+            }
+        )
+        # A fixed id, so that the same verdicts give the same page.
+        return table.style.hide(axis="index").set_uuid(f"verdicts-{self.paper}-{self.item}")
 
     def finish(self) -> pd.DataFrame:
         """Write the records with their provenance; return the footer of the page."""

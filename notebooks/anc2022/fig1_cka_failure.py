@@ -147,7 +147,7 @@ pd.DataFrame(planted, index=["as trained", "outlier planted"]).T.unstack(0).roun
 # ## Verdicts
 
 # %% tags=["hide-input"]
-run.verdicts().drop(columns=["paper", "item", "profile"]).style.hide(axis="index")
+run.verdicts()
 
 # %% [markdown]
 # ## Paper versus code

@@ -74,7 +74,7 @@ best.rename(columns={"": "trained"}).round(3)
 # ## Verdicts
 
 # %% tags=["hide-input"]
-run.verdicts().drop(columns=["paper", "item", "profile"]).style.hide(axis="index")
+run.verdicts()
 
 # %% [markdown]
 # ## Re-run this page

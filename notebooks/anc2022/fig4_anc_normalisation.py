@@ -70,7 +70,7 @@ table.round(3)
 # ## Verdicts
 
 # %% tags=["hide-input"]
-run.verdicts().drop(columns=["paper", "item", "profile"]).style.hide(axis="index")
+run.verdicts()
 
 # %% [markdown]
 # ## Re-run this page

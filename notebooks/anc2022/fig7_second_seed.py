@@ -80,7 +80,7 @@ _ = axis.legend()
 # ## Verdicts
 
 # %% tags=["hide-input"]
-run.verdicts().drop(columns=["paper", "item", "profile"]).style.hide(axis="index")
+run.verdicts()
 
 # %% [markdown]
 # ## Re-run this page

@@ -95,7 +95,7 @@ _ = axis.legend(fontsize=8)
 # ## Verdicts
 
 # %% tags=["hide-input"]
-run.verdicts().drop(columns=["paper", "item", "profile"]).style.hide(axis="index")
+run.verdicts()
 
 # %% [markdown]
 # ## Re-run this page
