@@ -39,7 +39,7 @@ def parallel(pair: str, n: int, seed: int = 1) -> ParallelCorpus:
 
 @cache
 def tokenizer():
-    return train_tokenizer(corpus(), 200, max_length=64)
+    return train_tokenizer(corpus(), 200, max_length=128)
 
 
 def masked_lm(norm="pre", *, dropout=0.0, seed=0, **sizes) -> EncoderForMaskedLM:
@@ -49,7 +49,7 @@ def masked_lm(norm="pre", *, dropout=0.0, seed=0, **sizes) -> EncoderForMaskedLM
         return EncoderForMaskedLM(
             EncoderConfig(
                 vocab_size=len(tokenizer()),
-                max_position_embeddings=64,
+                max_position_embeddings=128,
                 pad_token_id=tokenizer().pad_token_id,
                 norm=norm,
                 dropout=dropout,

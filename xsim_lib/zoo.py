@@ -7,6 +7,7 @@ the same time or a year apart, and it is trained once.
 
 from __future__ import annotations
 
+import inspect
 import json
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 from filelock import FileLock
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from transformers import AutoTokenizer
 
 from xsim_lib import hashing, paths
@@ -51,6 +52,17 @@ class ModelSpec(BaseModel):
     lowercase: bool = False
     encoder: dict[str, int | float | str | bool]
     training: PretrainingSettings
+
+    @field_validator("encoder")
+    @classmethod
+    def _fits(cls, value: dict) -> dict:
+        # A configuration of transformers keeps any keyword, so a typo would train the default.
+        known = [name for name in inspect.signature(EncoderConfig).parameters if name != "kwargs"]
+        for name in value:
+            if name not in known:
+                raise ValueError(f"expected any of {', '.join(known)}; got {name!r}")
+        EncoderConfig(**value)
+        return value
 
 
 @dataclass(frozen=True)
