@@ -159,6 +159,7 @@ def start(item: str, *, profile: str, seeds: Sequence[int] | None = None, **over
     paper, _, name = item.partition(".")
     if not name:
         raise ValueError(f"item: expected PAPER.ITEM such as 'anc2022.fig4', got {item!r}")
+    claims.claims_of(paper, name)  # or verdicts would fail, after hours
     for key, value in {"seeds": seeds, **overrides}.items():
         if isinstance(value, str):
             raise ValueError(

@@ -78,15 +78,24 @@ def sync(names: list[str] | None = None) -> Iterator[Path]:
     """Make every ``.ipynb`` anew from its ``.py``, executed at the smoke profile.
 
     The result is what nbval checks, what papermill runs, and what a reader sees on a forge.
+
+    Raises
+    ------
+    ValueError : a name that is no notebook.
     """
     import jupytext
     import nbformat
     import papermill
 
     folder = paths.root() / "notebooks"
-    sources = sorted(folder.rglob("*.py"))
-    for source in sources:
-        if names and source.relative_to(folder).with_suffix("").as_posix() not in names:
+    sources = {
+        p.relative_to(folder).with_suffix("").as_posix(): p for p in sorted(folder.rglob("*.py"))
+    }
+    for name in names or ():
+        if name not in sources:
+            raise ValueError(f"notebook: expected any of {', '.join(sources)}; got {name!r}")
+    for name, source in sources.items():
+        if names and name not in names:
             continue
         notebook = jupytext.read(source)
         notebook.metadata["kernelspec"] = {

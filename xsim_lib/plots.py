@@ -70,6 +70,10 @@ def layers(
     columns : such as the paper, this build, the recorded runs; those without the metric stay empty.
     metric : such as "cka"; label : how the axis calls it.
     models : row by row.
+
+    Raises
+    ------
+    NothingSelected : no column has the metric, or none has it of one of the models.
     """
     use_style()
     pairs = list(
@@ -79,6 +83,9 @@ def layers(
     )
     if not pairs:
         raise NothingSelected(f"metric: no column has {metric!r} (variant {variant!r})")
+    for model in models:
+        if all(_select(c.records, metric, variant, model=model).empty for c in columns):
+            raise NothingSelected(f"models: no column has {metric!r} of {model!r}")
     colour = {pair: _COLOURS[k % len(_COLOURS)] for k, pair in enumerate(sorted(pairs, key=_order))}
     figure, axes = plt.subplots(
         len(models),
@@ -134,7 +141,12 @@ def _panel(axis: Axes, frame: pd.DataFrame, colour: Mapping[str, tuple]) -> None
         own = part[part["baseline"] == ""]
         mean, low, high = _band(own)
         axis.plot(
-            mean.index, mean, marker=_MARKERS[k], markersize=3.5, color=colour[pair], label=pair
+            mean.index,
+            mean,
+            marker=_MARKERS[k % len(_MARKERS)],
+            markersize=3.5,
+            color=colour[pair],
+            label=pair,
         )
         if low is not None:
             axis.fill_between(mean.index, low, high, color=colour[pair], alpha=0.18, linewidth=0)

@@ -90,12 +90,16 @@ def versions() -> dict[str, str]:
 
 
 def device_name(device: str = "cpu") -> str:
-    """Name the kind of processor behind a torch device, such as "cpu (x86_64)" or "NVIDIA H200"."""
+    """Name the kind of processor behind a torch device, such as "cpu (x86_64)" or "NVIDIA H200".
+
+    What is no torch device is taken for such a name, read from an earlier provenance, and kept.
+    """
     if str(device).startswith("cuda"):
         import torch
 
         return torch.cuda.get_device_name(device)
-    return f"{device} ({_processor()})"
+    plain = str(device).partition(":")[0] in ("cpu", "mps")
+    return f"{device} ({_processor()})" if plain else str(device)
 
 
 def _processor() -> str:
