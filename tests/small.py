@@ -70,3 +70,12 @@ def spec(name="small", *, sentences=80, norm="post", **training) -> ModelSpec:
         encoder={**ENCODER, "norm": norm},
         training=SETTINGS.model_copy(update=training),
     )
+
+
+def notebook(folder, name, *cells, parameters='profile = "mini"\nseeds = [0]'):
+    """Write a percent script: its parameters cell, then `cells`; return its path."""
+    path = folder / "notebooks" / f"{name}.py"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    blocks = ["# %% [markdown]\n# # Title", f'# %% tags=["parameters"]\n{parameters}']
+    path.write_text("\n\n".join([*blocks, *(f"# %%\n{cell}" for cell in cells)]) + "\n")
+    return path

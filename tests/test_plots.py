@@ -1,0 +1,159 @@
+"""Figures show every series they are given, say what is missing, and average what they say."""
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+from xsim_lib.plots import Column, curves, layers
+from xsim_lib.records import NothingSelected, Records
+
+MODELS = ("post", "pre")
+PAIRS = ("en-fr", "en-et")
+
+
+@pytest.fixture(autouse=True)
+def close():
+    yield
+    plt.close("all")
+
+
+def measured(
+    *, models=MODELS, pairs=PAIRS, seeds=(1,), baselines=("",), interval=0.1, metric="cka"
+):
+    """Value = layer / 10 + seed / 100, a little lower for every baseline."""
+    rows = [
+        {
+            "model": model, "pair_or_language": pair, "layer": layer, "n_layers": 3, "seed": seed,
+            "metric": metric, "value": value, "baseline": baseline,
+            "lower": value - interval if interval and not baseline else None,
+            "upper": value + interval if interval and not baseline else None,
+        }
+        for model in models for pair in pairs for seed in seeds for layer in range(4)
+        for k, baseline in enumerate(baselines)
+        for value in [layer / 10 + seed / 100 - k / 50]
+    ]  # fmt: skip
+    return Records.of(rows, paper="anc2022", item="fig1", profile="smoke")
+
+
+def draw(*columns, models=MODELS, **options):
+    columns = [Column(f"column {k}", records) for k, records in enumerate(columns)]
+    figure = layers(columns, options.pop("metric", "cka"), models, label="CKA", **options)
+    figure.canvas.draw()  # what cannot be drawn fails here, not in the reader's browser
+    panels = np.array([a for a in figure.axes]).reshape(len(models), len(columns))
+    return figure, panels
+
+
+def labels(axis):
+    return sorted(line.get_label() for line in axis.get_lines())
+
+
+def line(axis, label):
+    (found,) = [line for line in axis.get_lines() if line.get_label() == label]
+    return found
+
+
+EVERY = ("", "untrained", "shuffled", "length_matched")
+
+
+def test_every_series_of_every_panel_is_drawn():
+    figure, panels = draw(measured(baselines=EVERY), measured(interval=None))
+    drawn = sorted(
+        [*PAIRS, *(f"{p}, untrained" for p in PAIRS), "shuffled pairs", "shuffled, equal length"]
+    )
+    for row in panels:
+        assert labels(row[0]) == drawn
+        assert labels(row[1]) == sorted(PAIRS)
+        assert len(row[0].collections) == 2  # a band per pair
+        assert len(row[1].collections) == 0
+    (legend,) = figure.legends
+    assert sorted(text.get_text() for text in legend.get_texts()) == drawn
+    assert [axis.get_title() for axis in panels[0]] == ["column 0", "column 1"]
+    assert [row[0].get_ylabel() for row in panels] == ["post\nCKA", "pre\nCKA"]
+
+
+def test_a_pair_has_one_colour_in_all_panels_and_its_untrained_copy_is_dotted():
+    _, panels = draw(measured(baselines=EVERY), measured(pairs=("en-et",)))
+    for pair in PAIRS:
+        own, fresh = line(panels[0, 0], pair), line(panels[0, 0], f"{pair}, untrained")
+        assert own.get_color() == fresh.get_color() == line(panels[1, 0], pair).get_color()
+        assert (own.get_linestyle(), fresh.get_linestyle()) == ("-", ":")
+    assert line(panels[0, 1], "en-et").get_color() == line(panels[0, 0], "en-et").get_color()
+    assert line(panels[0, 0], "en-fr").get_color() != line(panels[0, 0], "en-et").get_color()
+
+
+def test_lines_are_means_over_seeds_and_bands_one_standard_deviation():
+    _, panels = draw(measured(seeds=(1, 2, 6), baselines=EVERY))
+    own = line(panels[0, 0], "en-fr")
+    np.testing.assert_allclose(own.get_xdata().astype(float), range(4))
+    np.testing.assert_allclose(own.get_ydata(), np.arange(4) / 10 + 0.03)
+    for name, k in (("en-fr, untrained", 1), ("shuffled pairs", 2), ("shuffled, equal length", 3)):
+        expected = np.arange(4) / 10 + 0.03 - k / 50
+        np.testing.assert_allclose(line(panels[0, 0], name).get_ydata(), expected)
+    spread = np.std([0.01, 0.02, 0.06], ddof=1)
+    assert band(panels[0, 0], layer=2) == pytest.approx((0.23 - spread, 0.23 + spread))
+
+
+def test_the_band_of_a_single_seed_is_the_interval_over_sentences():
+    _, panels = draw(measured(interval=0.07))
+    assert band(panels[0, 0], layer=2) == pytest.approx((0.21 - 0.07, 0.21 + 0.07))
+
+
+def band(axis, layer):
+    (path,) = axis.collections[0].get_paths()
+    heights = path.vertices[np.isclose(path.vertices[:, 0], layer), 1]
+    return heights.min(), heights.max()
+
+
+def test_an_empty_panel_says_so():
+    _, panels = draw(measured(models=("post",)), measured())
+    assert [text.get_text() for text in panels[1, 0].texts] == ["not reported"]
+    assert panels[1, 0].get_lines() == []
+    assert all(not axis.texts for axis in (panels[0, 0], panels[0, 1], panels[1, 1]))
+    _, panels = draw(measured(metric="anc"), measured())
+    assert [axis.texts[0].get_text() for axis in panels[:, 0]] == ["not reported"] * 2
+
+
+def test_what_nobody_measured_is_an_error():
+    with pytest.raises(NothingSelected, match="metric: no column has 'cca'"):
+        draw(measured(), metric="cca")
+    with pytest.raises(NothingSelected, match="variant 'partial'"):
+        draw(measured(), variant="partial")
+    with pytest.raises(NothingSelected, match="models: no column has 'cka' of 'poste'"):
+        draw(measured(), models=("pre", "poste"))
+
+
+def test_values_without_a_layer_are_not_drawn():
+    loss = Records.of(
+        [{"metric": "cka", "value": 0.9, "model": "post", "seed": 1, "pair_or_language": "en-fr"}],
+        paper="anc2022", item="fig1", profile="smoke",
+    )  # fmt: skip
+    with pytest.raises(NothingSelected):
+        draw(loss, models=("post",))
+
+
+def test_many_pairs_find_markers_and_colours():
+    pairs = [f"en-{a}{b}" for a in "abc" for b in "wxyz"]
+    _, panels = draw(measured(pairs=pairs), models=("post",))
+    assert labels(panels[0, 0]) == pairs
+
+
+def test_limits_are_those_asked_for():
+    _, panels = draw(measured(), limits=(-1, 2))
+    assert all(axis.get_ylim() == (-1, 2) for axis in panels.flat)
+
+
+def test_curves_draw_named_series():
+    axis = plt.figure().subplots()
+    series = {f"s{k}": pd.Series([k, k + 1], index=[0, 5]) for k in range(9)}
+    curves(axis, series, xlabel="step", ylabel="loss")
+    assert labels(axis) == sorted(series)
+    np.testing.assert_array_equal(line(axis, "s3").get_ydata(), [3, 4])
+    np.testing.assert_array_equal(line(axis, "s3").get_xdata(), [0, 5])
+    assert (axis.get_xlabel(), axis.get_ylabel()) == ("step", "loss")
+    assert line(axis, "s3").get_marker() != "None"
+    curves(axis, {"bare": series["s0"]}, xlabel="", ylabel="", markers=False)
+    assert line(axis, "bare").get_marker() == "None"

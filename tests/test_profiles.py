@@ -1,0 +1,141 @@
+"""Settings are data that is checked: a mistake is named before anything is trained."""
+
+import re
+
+import pytest
+from pydantic import ValidationError
+
+from xsim_lib import profiles, records
+from xsim_lib.pretraining import PretrainingSettings
+
+EVERY = [(paper, profile) for paper in profiles.papers() for profile in profiles._load(paper)]
+each = pytest.mark.parametrize(("paper", "profile"), EVERY)
+
+
+def test_there_are_settings_of_the_first_chapter_at_every_profile_it_promises():
+    assert {("anc2022", p) for p in ("smoke", "mini", "real")} <= set(EVERY)
+    assert {profile for _, profile in EVERY} <= set(profiles.PROFILES)
+
+
+@each
+def test_every_profile_loads_and_specifies_every_model(paper, profile):
+    settings = profiles.settings(paper, profile)
+    specs = {name: settings.spec(name, seed) for name in settings.models for seed in settings.seeds}
+    assert [spec.name for spec in specs.values()] == list(settings.models)
+    for name, spec in specs.items():
+        assert spec.training.learning_rate == settings.models[name].learning_rate
+        assert spec.training.evaluations > 1  # equal loss needs snapshots to choose from
+    wanted = settings.classification
+    if wanted is not None:
+        settings.source.check_languages(*wanted.languages)
+
+
+@each
+def test_models_of_one_chapter_differ_in_what_is_compared_and_in_nothing_else(paper, profile):
+    settings = profiles.settings(paper, profile)
+    shared = [settings.spec(name, 1).model_dump() for name in settings.models]
+    for spec in shared:
+        for key in ("name", "encoder"):
+            spec.pop(key)
+        for key in ("learning_rate", "seed"):
+            spec["training"].pop(key)
+    assert all(spec == shared[0] for spec in shared)
+
+
+@each
+def test_no_seed_that_is_reported_is_the_seed_of_the_sweep(paper, profile, repository):
+    settings = profiles.settings(paper, profile)
+    if settings.sweep is None:
+        pytest.skip(f"{paper} has no sweep at {profile}")
+    trained = {settings.spec(m, s).training.seed for m in settings.models for s in range(1, 100)}
+    assert settings.sweep.seed not in {*settings.seeds, *trained}
+    for file in (repository / "results" / profile).glob(f"{paper}.*.csv"):
+        own = file.stem == f"{paper}.sweep"
+        assert (settings.sweep.seed in records.read(file).seeds) == own, file.name
+    with pytest.raises(ValueError, match="seeds: expected seeds other than the sweep's"):
+        profiles.settings(paper, profile, seeds=[settings.sweep.seed])
+
+
+@each
+def test_learning_rates_are_the_best_of_the_recorded_sweep(paper, profile, repository):
+    settings = profiles.settings(paper, profile)
+    path = repository / "results" / profile / f"{paper}.sweep.csv"
+    if not path.exists():
+        pytest.skip(f"no sweep of {paper} is recorded at {profile}: xsim sweep {paper}")
+    frame = records.read(path).frame
+    assert set(frame["metric"]) == {"loss"}
+    best = frame.loc[frame.groupby("model")["value"].idxmin()].set_index("model")["variant"]
+    rates = {model: float(variant.removeprefix("lr=")) for model, variant in best.items()}
+    tried = {float(variant.removeprefix("lr=")) for variant in frame["variant"]}
+    assert tried == set(settings.sweep.learning_rates)
+    norm = {m: settings.spec(m, 1).encoder["norm"] for m in settings.models}
+    by_norm = {norm[model]: rate for model, rate in rates.items()}
+    assert set(by_norm) == set(norm.values())
+    for model, scheme in settings.models.items():
+        assert scheme.learning_rate == by_norm[norm[model]], model
+
+
+# ---------------------------------------------------------------- overrides
+def test_overrides_replace_settings_and_none_keeps_them():
+    settings = profiles.settings("anc2022", "smoke", pairs=["en-fr"], seeds=None, n_parallel=50)
+    assert (settings.pairs, settings.seeds, settings.n_parallel) == (("en-fr",), (1,), 50)
+    assert profiles.settings("anc2022", "smoke").n_parallel != 50
+
+
+def test_spec_overrides_training_and_shifts_the_seed_of_a_second_start():
+    settings = profiles.settings("anc2022", "smoke")
+    spec = settings.spec("scale_normformer-v2", 3, learning_rate=0.5, steps=2)
+    assert (spec.training.seed, spec.training.learning_rate, spec.training.steps) == (1003, 0.5, 2)
+    assert isinstance(spec.training, PretrainingSettings)
+    assert settings.spec("scale_normformer", 3).encoder == spec.encoder
+
+
+def test_settings_cannot_be_changed_in_place():
+    settings = profiles.settings("anc2022", "smoke")
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.seeds = (0,)
+
+
+# ---------------------------------------------------------------- errors
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("anc2023", "mini"), "paper: expected one of anc2022.*; got 'anc2023'"),
+        (("anc2022", "tiny"), "profile: anc2022 has smoke, mini, real.*; got 'tiny'"),
+    ],
+)
+def test_an_unknown_paper_or_profile_is_told_what_there_is(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        profiles.settings(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"pair": ["en-fr"]}, "pair: Extra inputs"),
+        ({"pairs": "en-fr"}, "pairs: .*tuple.*got 'en-fr'"),
+        ({"pairs": []}, "pairs: .*at least 1"),
+        ({"pairs": ["enfr"]}, "pairs: expected two languages like 'en-fr', got 'enfr'"),
+        ({"pairs": ["en-en"]}, "pairs: expected two languages"),
+        ({"pairs": ["en-de"]}, "this profile has en, fr, et, bg; got 'de'"),
+        ({"seeds": "1"}, "seeds: .*tuple.*got '1'"),
+        ({"seeds": [1.5]}, r"seeds\.0: .*integer.*got 1\.5"),
+        ({"seeds": []}, "seeds: .*at least 1"),
+        ({"n_parallel": "many"}, "n_parallel: .*integer.*got 'many'"),
+        ({"n_parallel": 2}, "n_parallel: .*greater than 3"),
+        ({"training": {"steps": 5, "epochs": 1}}, "epochs"),
+        ({"models": {"a": {"encoder": {"norm": "middle"}, "learning_rate": 1}}}, "middle"),
+        ({"models": {"a": {"encoder": {"layers": 3}, "learning_rate": 1}}}, "layers"),
+        ({"models": {"a": {"encoder": {"norm": "pre"}}}}, "learning_rate: Field required"),
+        ({"source": {"kind": "artificial", "languages": "en", "sentences": 3}}, "languages"),
+        ({"source": {"kind": "invented"}}, "source.*artificial"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_came(wrong, named):
+    with pytest.raises(ValueError, match=f"(?s)anc2022 at profile 'smoke': .*{named}"):
+        profiles.settings("anc2022", "smoke", **wrong)
+
+
+def test_an_unknown_model_is_told_the_models():
+    with pytest.raises(ValueError, match=re.escape("got 'bert'")):
+        profiles.settings("anc2022", "smoke").spec("bert", 1)
