@@ -191,6 +191,7 @@ LAYERS = (
     "claims profiles similarity",
     "book comparison experiment",
     "report",
+    "own_model",
     "cli",
 )
 

@@ -10,8 +10,34 @@ from typing import Annotated
 import click
 import typer
 import yaml
+from typer.core import TyperCommand
 
 app = typer.Typer(help="A reproducible companion to four papers.", no_args_is_help=True)
+
+
+class Several(TyperCommand):
+    """A command whose lists may be written as such: ``--pairs en-fr en-et`` or ``--pairs en-fr,en-et``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        lists = {name for p in self.params if p.multiple for name in p.opts}
+        spread, current = [], None
+        for argument in args:
+            name, equals, values = argument.partition("=")
+            if not argument.startswith("-"):
+                values = argument
+            elif name not in lists:
+                current = None
+            else:
+                current = name
+                if not equals:
+                    continue
+            if current is None:
+                spread.append(argument)
+                continue
+            for value in filter(None, values.split(",")):
+                spread += [current, value]
+        return super().parse_args(ctx, spread)
+
 
 Profile = Annotated[str, typer.Option(help="smoke, mini, real or paper")]
 
@@ -127,6 +153,80 @@ def data() -> None:
     typer.echo(corpora.describe().to_string(index=False))
 
 
+@app.command(cls=Several)
+def compare(
+    model: Annotated[str, typer.Argument(help="a name on the hub or a folder")],
+    corpus: Annotated[
+        str,
+        typer.Option(
+            help="tatoeba, xnli_extension, pud, sib200, ntrex, a TSV file with a header of "
+            "language codes, or a folder of LANG.txt"
+        ),
+    ],
+    pairs: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="such as en-fr en-et; of your own file: the first language with the others"
+        ),
+    ] = None,
+    index: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="any of anc anc_signed cka cka_debiased cca svcca pwcca procrustes matching "
+            "matching_centred; anc cka unless told"
+        ),
+    ] = None,
+    baselines: Annotated[
+        list[str] | None,
+        typer.Option(help="any of shuffled length_matched untrained, or none; all unless told"),
+    ] = None,
+    pooling: Annotated[str, typer.Option(help="mean, mean_words or first")] = "mean",
+    n: Annotated[int | None, typer.Option(help="take the first N sentences")] = None,
+    truncate: Annotated[
+        int | None, typer.Option(help="cut sentences to this many tokens instead of refusing them")
+    ] = None,
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16")] = "float32",
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda, cuda:1, or spread (over all GPUs)")
+    ] = "auto",
+    out: Annotated[
+        Path | None, typer.Option(help="folder for records, figure and report; resumes there")
+    ] = None,
+    format_: Annotated[str, typer.Option("--format", help="parquet or csv")] = "parquet",
+    revision: Annotated[str | None, typer.Option(help="branch, tag or commit on the hub")] = None,
+    seed: Annotated[int, typer.Option(help="of shuffles and of the untrained copy")] = 0,
+    blocks: Annotated[int, typer.Option(help="blocks of the jackknife intervals")] = 20,
+    memory: Annotated[float, typer.Option(help="GiB for sums, and for the rows of matching")] = 4.0,
+    chunk: Annotated[int | None, typer.Option(help="sentences held at once")] = None,
+) -> None:
+    """Compare languages in any model, layer by layer: table, records, figure, report."""
+    from xsim_lib import own_model
+
+    given = {"pairs": pairs, "indices": index, "baselines": baselines}
+    lists = {name: tuple(values) for name, values in given.items() if values}
+    if lists.get("baselines") == ("none",):
+        lists["baselines"] = ()
+    own_model.run(
+        own_model.Settings(
+            model=model,
+            corpus=corpus,
+            pooling=pooling,
+            n=n,
+            truncate=truncate,
+            dtype=dtype,
+            device=device,
+            revision=revision,
+            seed=seed,
+            blocks=blocks,
+            memory=memory,
+            chunk=chunk,
+            out=out,
+            format=format_,
+            **lists,
+        )
+    )
+
+
 def main() -> None:
     """Run the command line; a mistake of the caller is one line, not a traceback."""
     try:
@@ -137,3 +237,7 @@ def main() -> None:
     except (ValueError, FileNotFoundError, LookupError) as error:
         typer.echo(f"xsim: {error}", err=True)
         raise SystemExit(2) from error
+
+
+if __name__ == "__main__":
+    main()
