@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -107,17 +108,21 @@ def sync(names: list[str] | None = None) -> Iterator[Path]:
         for number, cell in enumerate(notebook.cells):
             cell["id"] = f"{source.stem.replace('_', '-')}-{number}"[-64:]
         target = source.with_suffix(".ipynb")
-        with atomic_write(target) as temporary, _found_from_anywhere():
-            nbformat.write(notebook, temporary)
+        # Elsewhere first: a killed run must leave nothing among the notebooks.
+        with tempfile.TemporaryDirectory() as scratch, _found_from_anywhere():
+            draft = Path(scratch) / target.name
+            nbformat.write(notebook, draft)
             papermill.execute_notebook(
-                str(temporary),
-                str(temporary),
+                str(draft),
+                str(draft),
                 parameters={"profile": "smoke"},
                 kernel_name="python3",
                 cwd=str(source.parent),
                 progress_bar=False,
             )
-            nbformat.write(_without_traces(nbformat.read(temporary, 4)), temporary)
+            executed = _without_traces(nbformat.read(draft, 4))
+        with atomic_write(target) as temporary:
+            nbformat.write(executed, temporary)
         yield target
 
 
