@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 import yaml
 from typer.core import TyperCommand
@@ -18,7 +17,7 @@ app = typer.Typer(help="A reproducible companion to four papers.", no_args_is_he
 class Several(TyperCommand):
     """A command whose lists may be written as such: ``--pairs en-fr en-et`` or ``--pairs en-fr,en-et``."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
         lists = {name for p in self.params if p.multiple for name in p.opts}
         spread, current = [], None
         for argument in args:
@@ -230,10 +229,7 @@ def compare(
 def main() -> None:
     """Run the command line; a mistake of the caller is one line, not a traceback."""
     try:
-        raise SystemExit(app(standalone_mode=False) or 0)
-    except click.ClickException as error:
-        error.show()
-        raise SystemExit(error.exit_code) from error
+        app()
     except (ValueError, FileNotFoundError, LookupError) as error:
         typer.echo(f"xsim: {error}", err=True)
         raise SystemExit(2) from error

@@ -132,6 +132,8 @@ def _without_traces(notebook):
     for cell in notebook.cells:
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell["id"] = "injected-parameters"  # papermill draws one at random
         if cell.cell_type == "code":
             # Progress bars belong to the run, not to the page.
             cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
 import pandas as pd
+import typer
 
 from xsim_lib import corpora, hashing, loading, ranks, records, report
 from xsim_lib.corpora.parallel import cut_count
@@ -107,9 +107,9 @@ def run(settings: Settings) -> None:
         measured = Records.of(
             found, paper="own", item="compare", profile="own", seed=settings.seed, model=loaded.name
         )
-        click.echo(report.table(report.summary(measured)).to_string(index=False))
+        typer.echo(report.table(report.summary(measured)).to_string(index=False))
         for note in undefined:
-            click.echo(f"note: {note}", err=True)
+            typer.echo(f"note: {note}", err=True)
         if out is not None:
             _write(out, settings, measured, notes, made, parallel)
 
@@ -139,7 +139,7 @@ def _write(
     for name, content in (("curves.png", image), ("report.html", text.encode("utf-8"))):
         with hashing.atomic_write(out / name) as temporary:
             temporary.write_bytes(content)
-    click.echo(f"\n{path}\n{out / 'curves.png'}\n{out / 'report.html'}")
+    typer.echo(f"\n{path}\n{out / 'curves.png'}\n{out / 'report.html'}")
 
 
 def _folder(settings: Settings) -> Path | None:
@@ -273,7 +273,7 @@ def _noted(rank: int) -> Iterator[list[str]]:
             elif str(message) not in notes:
                 notes.append(str(message))
                 if rank == 0:
-                    click.echo(f"note: {message}", err=True)
+                    typer.echo(f"note: {message}", err=True)
 
         warnings.showwarning = keep
         yield notes

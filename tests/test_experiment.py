@@ -1,0 +1,205 @@
+"""A run from its first check to its files: nothing wrong starts, nothing measured gets lost."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from xsim_lib import claims, experiment, hashing, paths, records
+from xsim_lib.comparison import compare
+
+PAIR = "en-fr"
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path, tmp_path_factory, monkeypatch):
+    """A project folder of its own; checkpoints are shared by the tests of one session."""
+    monkeypatch.setenv("XSIM_HOME", str(tmp_path))
+    monkeypatch.setenv("XSIM_BUILD", str(tmp_path / "_build"))
+    monkeypatch.setenv("XSIM_CACHE", str(tmp_path_factory.getbasetemp() / "experiment-cache"))
+    return tmp_path
+
+
+def start(item="anc2022.fig4", **options):
+    return experiment.start(item, **{"profile": "smoke", **options})
+
+
+# ---------------------------------------------------------------- start
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"item": "anc2022"}, "item: expected PAPER.ITEM such as 'anc2022.fig4', got 'anc2022'"),
+        ({"item": "anc2022.nope"}, "item: anc2022 has claims on .*fig1.*; got 'nope'"),
+        ({"item": "anc1999.fig1"}, "paper: expected one of .*'anc1999'"),
+        ({"profile": "tiny"}, "profile: anc2022 has smoke, .*'tiny'"),
+        ({"seeds": "[1]"}, r"seeds: expected a list, got the string '\[1\]'.*-y"),
+        ({"pairs": "en-fr"}, "pairs: expected a list, got the string 'en-fr'"),
+        ({"pairs": ["en-xx"]}, "got 'xx'"),
+        ({"seeds": [0]}, "seeds: expected seeds other than the sweep's"),
+        ({"pears": ["en-fr"]}, "pears"),
+    ],
+)
+def test_nothing_starts_with_a_wrong_parameter(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        start(**arguments)
+
+
+def test_start_takes_the_settings_of_the_profile_and_the_overrides():
+    run = start(seeds=[2, 3], pairs=[PAIR], n_parallel=None)
+    assert (run.paper, run.item, run.profile) == ("anc2022", "fig4", "smoke")
+    assert (run.seeds, run.pairs) == ((2, 3), (PAIR,))
+    assert start().seeds == (1,)
+    assert list(run.parallel) == [PAIR]
+    assert len(run.parallel[PAIR]) == run.settings.n_parallel == 100
+
+
+def test_classification_gives_each_split_its_own_items():
+    run = start("anc2022.table1")
+    train, test = (run.classification("en", split) for split in ("train", "test"))
+    assert (len(train), len(test)) == (64, 60)
+    assert not set(zip(train.premises, train.hypotheses, strict=True)) & set(
+        zip(test.premises, test.hypotheses, strict=True)
+    )
+
+
+# ---------------------------------------------------------------- a whole run
+def measure(seed, **options):
+    run = start(seeds=[seed], pairs=[PAIR], **options)
+    (model, loss) = run.models(seed, "scale_post")["scale_post"]
+    rows = compare(model, run.parallel, baselines=("shuffled",), progress=False)
+    run.record(rows, model="scale_post", seed=seed)
+    run.record([{"metric": "loss", "value": loss}], model="scale_post", seed=seed)
+    return run
+
+
+def test_a_run_records_judges_and_leaves_its_records_with_their_provenance(project):
+    run = measure(1)
+    frame = run.records.frame
+    assert set(frame["paper"]) == {"anc2022"}
+    assert set(frame["item"]) == {"fig4"}
+    assert set(frame["profile"]) == {"smoke"}
+    assert set(frame["metric"]) == {"anc", "cka", "loss"}
+    assert len(frame) == 2 * 2 * 4 + 1  # metrics, baselines, layers, and the loss
+
+    verdicts = run.verdicts().data
+    assert len(verdicts) == len(claims.claims_of("anc2022", "fig4"))
+    assert set(verdicts["verdict"]) == {"not testable here"}  # smoke decides nothing
+
+    footer = run.finish()[""]
+    path = project / "_build" / "smoke" / "records" / "anc2022.fig4.parquet"
+    written, made = records.read(path), records.read_provenance(path)
+    pd.testing.assert_frame_equal(
+        written.frame.drop(columns="provenance"), frame.drop(columns="provenance")
+    )
+    assert set(written.frame["provenance"]) == {made["id"]} == {footer["provenance id"]}
+    assert made["seeds"] == [1]
+    assert made["parameters"] == {
+        "item": "anc2022.fig4", "profile": "smoke", "seeds": [1], "pairs": [PAIR],
+    }  # fmt: skip
+    assert made["code_hash"] == claims.code_hash("anc2022")
+    assert made["data_hash"] == run.settings.source.training().fingerprint[:16]
+    assert str(project) not in json.dumps(made)
+    assert made["device"].count("(") == 1  # "cpu (name)", not "cpu (name) (name)"
+
+
+def test_models_are_at_equal_loss_of_all_schemes_also_where_one_is_shown():
+    run = start()
+    every, one = run.models(1), run.models(1, "scale_pre")
+    assert list(every) == list(run.settings.models)
+    assert list(one) == ["scale_pre"]
+    assert every["scale_pre"][1] == one["scale_pre"][1]
+
+
+def test_two_values_for_one_measurement_are_refused():
+    run = start()
+    for value in (0.1, 0.2):
+        run.record([{"metric": "anc", "value": value, "layer": 1, "n_layers": 3}], seed=1)
+    with pytest.raises(ValueError, match="two values for one key"):
+        _ = run.records
+
+
+# ---------------------------------------------------------------- recorded runs
+def test_seeds_measured_one_by_one_are_collected_into_one_committed_table(project, monkeypatch):
+    for seed in (1, 2):
+        monkeypatch.setenv("XSIM_BUILD", str(project / "_build" / "smoke" / "seeds" / str(seed)))
+        measure(seed).finish()
+    monkeypatch.setenv("XSIM_BUILD", str(project / "_build"))
+    run = measure(1)
+    assert run.recorded("smoke") is None
+    (path,) = experiment.collect("smoke")
+    assert path == paths.results_dir("smoke") / "anc2022.fig4.csv"
+    recorded = run.recorded("smoke")
+    assert recorded.seeds == (1, 2)
+    assert len(recorded) == 2 * len(run.records)
+    first = recorded.select(seed=1).frame
+    pd.testing.assert_series_equal(first["value"], run.records.frame["value"], rtol=1e-5)
+    made = records.read_provenance(path)
+    assert made["seeds"] == made["parameters"]["seeds"] == [1, 2]
+    assert set(recorded.frame["provenance"]) == {made["id"]}
+    assert made["device"].count("(") == 1
+
+
+def test_seeds_of_different_code_are_not_mixed(project, monkeypatch):
+    for seed, code in ((1, "a" * 64), (2, "b" * 64)):
+        monkeypatch.setenv("XSIM_BUILD", str(project / "_build" / "smoke" / "seeds" / str(seed)))
+        run = start(seeds=[seed])
+        run.record([{"metric": "anc", "value": 0.5}], seed=seed)
+        run._used["model"] = {"data_hash": "d" * 64, "device": "cpu", "seconds": 1.0}
+        with monkeypatch.context() as patch:
+            patch.setattr(claims, "code_hash", lambda paper, code=code: code)
+            run.finish()
+    monkeypatch.setenv("XSIM_BUILD", str(project / "_build"))
+    with pytest.raises(ValueError, match=r"anc2022\.fig4: its seeds were measured by 2 versions"):
+        experiment.collect("smoke")
+
+
+def test_collecting_nothing_says_what_to_run_first():
+    with pytest.raises(FileNotFoundError, match="'smoke': make record"):
+        experiment.collect("smoke")
+
+
+def test_columns_show_the_paper_this_build_and_the_recorded_runs(project):
+    run = start(profile="mini", seeds=[1, 2])
+    run.record([{"metric": "anc", "value": 0.5}], seed=1)
+    reported = records.Records.of(
+        [{"metric": "anc", "value": 0.6}], paper="anc2022", item="fig4", profile="paper", seed=0
+    )
+    about = records.provenance(code_hash="c", data_hash="d", seeds=[3], profile="mini")
+    kept = records.Records.of(
+        [{"metric": "anc", "value": 0.7}], paper="anc2022", item="fig4", profile="mini", seed=3
+    )
+    records.write(kept, paths.results_dir("mini") / "anc2022.fig4.csv", about)
+    titles = [column.title for column in run.columns(reported=reported)]
+    assert titles == ["paper", "this build\nmini, 2 seeds", "recorded\nmini, 1 seed"]
+    assert [column.title for column in run.columns()] == titles[1:]
+
+
+# ---------------------------------------------------------------- the sweep
+def test_a_sweep_records_the_held_out_loss_of_every_scheme_at_every_rate(project):
+    found = experiment.sweep("anc2022", "smoke")
+    path = project / "results" / "smoke" / "anc2022.sweep.csv"
+    frame = found.frame
+    assert frame["model"].unique().tolist() == ["scale_post", "scale_pre", "scale_normformer"]
+    assert frame.groupby("model")["variant"].apply(list).tolist() == [["lr=0.001", "lr=0.003"]] * 3
+    assert frame["value"].nunique() == 6
+    assert found.seeds == (0,)
+    pd.testing.assert_series_equal(records.read(path).frame["value"], frame["value"], rtol=1e-5)
+    made = records.read_provenance(path)
+    assert made["parameters"] == {"learning_rates": [0.001, 0.003], "steps": 6, "seed": 0}
+    assert made["data_hash"] == start().settings.source.training().fingerprint
+    # The sweep is no item: verdicts do not stumble over its file.
+    assert len(claims.verdicts("smoke")) == 116
+
+
+def test_a_sweep_that_a_profile_does_not_have_is_an_error(monkeypatch):
+    settings = start().settings.model_copy(update={"sweep": None})
+    monkeypatch.setattr(experiment.profiles, "settings", lambda *a, **k: settings)
+    with pytest.raises(ValueError, match="profile: anc2022 has no sweep at 'smoke'"):
+        experiment.sweep("anc2022", "smoke")
+
+
+def test_the_address_of_a_measurement_does_not_depend_on_who_asks():
+    """The items of one chapter share their checkpoints."""
+    items = ("anc2022.fig1", "anc2022.fig4")
+    specs = [start(item).settings.spec("scale_post", 1) for item in items]
+    assert len({hashing.stable_hash(spec) for spec in specs}) == 1
