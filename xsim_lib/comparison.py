@@ -191,8 +191,7 @@ def _measure(
     for pair, (side, _) in plan.pairs.items():
         base = {"pair_or_language": pair, "n": len(plan.sides[side][1])}
         for variant, metrics in variants.items():
-            for kind in ("", *plan.shuffles):
-                found = _intervals(sums, variant, metrics, pair, kind)
+            for kind, found in _intervals(sums, variant, metrics, pair).items():
                 for metric, values in zip(metrics, np.moveaxis(found, 1, 0), strict=True):
                     yield from _layers(values, metric, base, kind, variant)
         if not of_rows:
@@ -208,28 +207,31 @@ def _measure(
 
 
 def _intervals(
-    sums: Sums, variant: str, metrics: Sequence[str], pair: str, kind: str
-) -> np.ndarray:
-    """Estimates and ends of intervals (nan where there are none): (3, n_metrics, n_layers)."""
+    sums: Sums, variant: str, metrics: Sequence[str], pair: str
+) -> dict[str, np.ndarray]:
+    """Kind of pairs -> estimates and ends (nan where there are none): (3, n_metrics, n_layers)."""
 
     def function(moments: Moments) -> np.ndarray:
         if variant:
             moments = partial(moments, N_COVARIATES)
         return np.stack([np.atleast_1d(_OF_MOMENTS[metric](moments)) for metric in metrics])
 
-    n_layers = sums.n_layers
+    def alone(moments: Moments) -> np.ndarray:
+        estimate = function(moments)
+        return np.stack([estimate, *[np.full_like(estimate, np.nan)] * 2])
+
     # All indices share the leave-one-out sums, a few layers at a time: these are as many again.
-    first = sums.blocks(variant, pair, kind, slice(0, 1))
+    first = sums.blocks(variant, pair, slice(0, 1))
     step = max(1, _AT_ONCE // (3 * len(first) * first[0].sxy.nbytes))
-    found = []
-    for start in range(0, n_layers, step):
-        blocks = sums.blocks(variant, pair, kind, slice(start, start + step))
-        if len(blocks) > 1:
-            found.append(np.stack(jackknife(function, blocks)))
-        else:
-            estimate = function(blocks[0])
-            found.append(np.stack([estimate, *[np.full_like(estimate, np.nan)] * 2]))
-    return np.concatenate(found, axis=-1)
+    found: dict[str, list[np.ndarray]] = {}
+    for start in range(0, sums.n_layers, step):
+        layers = slice(start, start + step)
+        blocks = sums.blocks(variant, pair, layers)
+        whole = alone(blocks[0]) if len(blocks) == 1 else np.stack(jackknife(function, blocks))
+        found.setdefault("", []).append(whole)
+        for kind, moments in sums.shuffled(variant, pair, layers).items():
+            found.setdefault(kind, []).append(alone(moments))
+    return {kind: np.concatenate(parts, axis=-1) for kind, parts in found.items()}
 
 
 def _layers(values: Sequence, metric: str, base: dict, kind: str, variant: str) -> Iterator[dict]:

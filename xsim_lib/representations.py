@@ -13,7 +13,7 @@ from xsim_lib.loading import token_limit
 from xsim_lib.models import LoadedModel
 
 POOLINGS = ("mean", "mean_words", "first")
-_PART = 10_000  # sentences tokenised at once when only their lengths are wanted
+_PART = 2000  # sentences tokenised at once when only their lengths are wanted
 
 
 @torch.no_grad()

@@ -125,17 +125,24 @@ class Sums:
             if left.shape[1]:
                 part.update(left, None if y is None else y[:, rows])
 
-    def blocks(self, variant: str, pair: str, kind: str, layers: slice) -> list[Moments]:
-        """Moments of some layers of a pair, per block; in one block for a shuffled pair."""
+    def blocks(self, variant: str, pair: str, layers: slice) -> list[Moments]:
+        """Moments of some layers of a pair, per block of sentences."""
         i, j = self.plan.pairs[pair]
         parts = [
-            [part[layers] for part in self.tables[key] if part.n]
-            for key in (_key(variant, "", i, i), _key(variant, "", j, j), _key(variant, kind, i, j))
+            [part[layers] for part in self.tables[_key(variant, "", *sides)] if part.n]
+            for sides in ((i, i), (j, j), (i, j))
         ]
-        if kind:
-            # A shuffled partner has the same sentences, hence the same moments as a whole.
-            parts = [[_total(part)] for part in parts]
         return [Moments(*block) for block in zip(*parts, strict=True)]
+
+    def shuffled(self, variant: str, pair: str, layers: slice) -> dict[str, Moments]:
+        """Moments of some layers of a pair's shuffled pairs, by the kind of shuffle."""
+        blocks = self.blocks(variant, pair, layers) if self.plan.shuffles else []
+        # A shuffled partner has the same sentences, hence the same moments as a whole.
+        own = [
+            _total([getattr(block, side) for block in blocks]) for side in ("xx", "yy") if blocks
+        ]
+        keys = {kind: _key(variant, kind, *self.plan.pairs[pair]) for kind in self.plan.shuffles}
+        return {kind: Moments(*own, self.tables[key][0][layers]) for kind, key in keys.items()}
 
     def vectors(self, pair: str) -> tuple[Tensor, Tensor]:
         """The vectors of both sides of a pair, (n_layers + 1, n, d) each."""
