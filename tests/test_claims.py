@@ -288,3 +288,16 @@ def test_reading_claims_and_records_loads_no_torch():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout
     assert found.strip() == "False"
+
+
+def test_equal_transfer_is_not_claimed_where_nothing_transfers():
+    """Three encoders at chance agree to the digit; calling that equal transfer would be empty."""
+    rows = [
+        {"model": m, "pair_or_language": x, "task": "nli", "metric": "accuracy", "value": v}
+        for m in ("scale_post", "scale_pre", "scale_normformer")
+        for x, v in {"en": 0.65, "fr": 0.34, "bg": 0.33}.items()
+    ]
+    records = Records.of(rows, paper="anc2022", item="table1", profile="mini", seed=1)
+    verdict = claims.judge(claims.get("anc2022.table1.equal_transfer"), records, "mini")
+    assert verdict.verdict == "not_testable_here"
+    assert "presupposes transfer" in verdict.reason
