@@ -96,7 +96,7 @@ def test_two_processes_at_the_same_time_train_once(tmp_path):
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(Path(__file__).parent),
+        "PYTHONPATH": os.pathsep.join(map(str, Path(__file__).parents[:2])),
     }
     command = [sys.executable, "-c", _CHILD, str(tmp_path / "log")]
     children = [
