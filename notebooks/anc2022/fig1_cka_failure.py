@@ -67,6 +67,27 @@ figure = plots.layers(
 )
 
 # %% [markdown]
+# ## What depth does before any training
+#
+# The dotted lines deserve a look: an encoder that has learned nothing already has a CKA curve, and it need not be flat.
+# Below, CKA at the embedding layer and at the last one, mean over pairs, for the trained and the untrained encoders of this
+# build and of the recorded runs.
+
+# %% tags=["hide-input"]
+ends = {}
+for column in run.columns():
+    frame = column.records.frame.query("metric == 'cka' and variant == ''")
+    for baseline, label in (("", "trained"), ("untrained", "untrained")):
+        part = frame[frame["baseline"] == baseline]
+        for end, layer in (
+            ("first", part["layer"] == 0),
+            ("last", part["layer"] == part["n_layers"]),
+        ):
+            mean = part[layer].groupby("model")["value"].mean()
+            ends[column.title.replace("\n", " "), f"{label}, {end}"] = mean
+pd.DataFrame(ends).reindex(schemes).T.round(2)
+
+# %% [markdown]
 # ## Why CKA can fail
 #
 # CKA weighs every direction by its variance, on both sides. If one direction holds most of the variance and the two
