@@ -90,7 +90,7 @@ def layers(
     figure, axes = plt.subplots(
         len(models),
         len(columns),
-        figsize=(1.2 + 2.7 * len(columns), 0.9 + 1.9 * len(models)),
+        figsize=(1.0 + 1.85 * len(columns), 1.2 + 1.6 * len(models)),
         sharey=True,
         sharex="col",
         squeeze=False,
@@ -187,5 +187,8 @@ def _legend(figure: Figure, axes: np.ndarray) -> None:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
     figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=min(4, len(handles))
+        handles.values(),
+        handles.keys(),
+        loc="outside lower center",
+        ncols=min(4, max(2, axes.shape[1])),
     )

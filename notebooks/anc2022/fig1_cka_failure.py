@@ -128,13 +128,13 @@ panels = {
     "CKA": ("cka", ""),
     "CKA without the top direction": ("cka", "without 1"),
 }
-figure, axes = plt.subplots(1, 4, figsize=(11, 2.7), layout="constrained")
-for axis, (title, (metric, variant)) in zip(axes, panels.items(), strict=True):
+figure, axes = plt.subplots(2, 2, figsize=(7.5, 4.8), layout="constrained")
+for axis, (title, (metric, variant)) in zip(axes.flat, panels.items(), strict=True):
     series = {m: run.records.curve(metric, variant=variant, model=m) for m in schemes}
     plots.curves(axis, series, xlabel="layer", ylabel=title)
-for axis in axes[1:]:
+for axis in axes.flat[1:]:
     axis.set_ylim(0, 1)
-_ = axes[0].legend(fontsize=8)
+_ = axes[0, 0].legend(fontsize=8)
 
 # %% [markdown]
 # ## A demonstration: planting the collapse
