@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from textwrap import fill
 from typing import Annotated
 
 import typer
@@ -149,7 +150,13 @@ def data() -> None:
     """List the real corpora, what is here of them, and their licences."""
     from xsim_lib import corpora
 
-    typer.echo(corpora.describe().to_string(index=False))
+    for corpus in corpora.describe().to_dict("records"):
+        typer.echo(f"{corpus.pop('corpus')}")
+        for name, value in corpus.items():
+            if value:
+                typer.echo(
+                    fill(str(value), 100, initial_indent=f"  {name}: ", subsequent_indent="    ")
+                )
 
 
 @app.command(cls=Several)
