@@ -41,7 +41,7 @@
   const prefer = (options, wish) => (options.includes(wish) ? wish : options[0]);
   const [sources, models, pairs] = ["source", "model", "pair_or_language"].map(values);
   const metrics = values("metric").sort();
-  list("source", "Measured in", [all, ...sources], all);
+  list("source", "Measured in", [all, ...sources], sources.find((name) => name.includes("recorded")) ?? sources[0] ?? all);
   list("metric", "Index", metrics, prefer(metrics, "anc"));
   list("model", "Model", [all, ...models], prefer(models, "scale_post"));
   list("pair_or_language", "Pair or language", [all, ...pairs], all);
