@@ -78,10 +78,13 @@ def layers(
     use_style()
     pairs = list(
         dict.fromkeys(
-            p for c in columns for p in _select(c.records, metric, variant)["pair_or_language"]
+            p
+            for c in columns
+            for model in models
+            for p in _select(c.records, metric, variant, model=model)["pair_or_language"]
         )
     )
-    if not pairs:
+    if all(_select(c.records, metric, variant).empty for c in columns):
         raise NothingSelected(f"metric: no column has {metric!r} (variant {variant!r})")
     for model in models:
         if all(_select(c.records, metric, variant, model=model).empty for c in columns):
