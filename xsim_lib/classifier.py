@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from xsim_lib.fitting import FinetuningSettings, about, seeded
 from xsim_lib.hashing import atomic_write
 from xsim_lib.loading import load, quiet_transformers, token_limit
 from xsim_lib.models import LoadedModel
@@ -22,44 +22,22 @@ from xsim_lib.texts import Classification
 __all__ = ["Classifier", "ClassifierSettings", "load_classifier"]
 
 
-class ClassifierSettings(BaseModel):
-    """What a fine-tuning run is, apart from its data and its encoder.
+class ClassifierSettings(FinetuningSettings):
+    """What a run of `finetune_classifier` is, apart from its data and its encoder.
 
     Attributes
     ----------
-    steps : number of optimizer steps.
-    batch_size : items per step.
-    learning_rate : peak of a schedule with linear warm-up and linear decay to 0. About 2e-5 suits
-        public encoders, 1e-3 tiny ones.
-    warmup : share of the steps spent warming up.
-    max_length : longest sequence, special tokens included; a smaller limit of the model wins.
-    seed : decides the head's first weights, the order of the items and dropout.
+    steps, batch_size, learning_rate, warmup, weight_decay, clip, max_length, seed :
+        as in `FinetuningSettings`.
     pooling : what the head reads, the mean over the tokens (special ones included, padding not) or the
         first token. Use the mean for causal models, whose first token sees no other.
     dropout : on what the head reads and inside it; the encoder keeps its own.
     hidden_layer : RoBERTa's head (dense, tanh, linear) instead of a linear one.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    steps: int = Field(1000, gt=0)
-    batch_size: int = Field(32, gt=0)
-    learning_rate: float = Field(2e-5, gt=0)
-    warmup: float = Field(0.1, ge=0, lt=1)
-    weight_decay: float = Field(0.01, ge=0)
-    clip: float = Field(1.0, gt=0)
-    max_length: int = Field(128, gt=2)
-    seed: int = Field(0, ge=0)
     pooling: Literal["mean", "first"] = "first"
     dropout: float = Field(0.1, ge=0, lt=1)
     hidden_layer: bool = True
-
-    def rate(self, step: int) -> float:
-        """Learning rate of step 1, 2, ..., `steps`."""
-        warm = max(1, round(self.warmup * self.steps))
-        if step <= warm:
-            return self.learning_rate * step / warm
-        return self.learning_rate * (self.steps - step + 1) / (self.steps - warm + 1)
 
 
 class Classifier(nn.Module):
@@ -118,7 +96,7 @@ class Classifier(nn.Module):
 
     def save(self, directory: str | Path, **identity: str) -> None:
         """Write encoder, tokenizer, head (safetensors) and settings as one folder, or nothing."""
-        about = {
+        content = {
             "name": self.name,
             "settings": self.settings.model_dump(),
             "label_names": self.label_names,
@@ -132,7 +110,7 @@ class Classifier(nn.Module):
             self.tokenizer.save_pretrained(temporary / "encoder")
             head = {name: value.contiguous() for name, value in self.head.state_dict().items()}
             save_file(head, temporary / "head.safetensors", metadata={"format": "pt"})
-            text = json.dumps(about, indent=2)
+            text = json.dumps(content, indent=2)
             (temporary / "classifier.json").write_text(text, encoding="utf-8")
 
 
@@ -143,19 +121,19 @@ def load_classifier(directory: str | Path, *, device: str | torch.device = "cpu"
     ------
     ValueError : no classifier in the folder, or weights that do not fit (see `loading.load`).
     """
-    about = description(Path(directory))
-    if about is None:
+    kept = about(directory, "classifier")
+    if kept is None:
         raise ValueError(f"directory: no classifier.json in {directory}")
     encoder = load(Path(directory) / "encoder", device=device)
-    named = LoadedModel(about["name"], encoder.model, encoder.tokenizer)
+    named = LoadedModel(kept["name"], encoder.model, encoder.tokenizer)
     with seeded(0, encoder.model.device):  # the head's first weights are drawn, then replaced
         classifier = Classifier(
             named,
-            ClassifierSettings(**about["settings"]),
-            about["label_names"],
-            pairs=about["pairs"],
-            losses=about["losses"],
-            truncated=about["truncated"],
+            ClassifierSettings(**kept["settings"]),
+            kept["label_names"],
+            pairs=kept["pairs"],
+            losses=kept["losses"],
+            truncated=kept["truncated"],
         )
     classifier.head.load_state_dict(load_file(Path(directory) / "head.safetensors"))
     return classifier.eval()
@@ -195,21 +173,3 @@ def pad(classifier: Classifier, rows: list[dict[str, list[int]]]) -> dict[str, T
     lengths = torch.tensor([len(row["input_ids"]) for row in rows])
     batch["attention_mask"] = (torch.arange(longest) < lengths[:, None]).long()
     return {key: value.to(classifier.model.device) for key, value in batch.items()}
-
-
-@contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed this device's generators only (`torch.manual_seed` would seed every GPU), then restore."""
-    gpu = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=gpu):
-        torch.default_generator.manual_seed(seed)
-        if gpu:
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
-        yield
-
-
-def description(directory: Path) -> dict | None:
-    """What `Classifier.save` wrote about the classifier in a folder; None where there is none."""
-    path = directory / "classifier.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None

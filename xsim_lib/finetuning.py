@@ -8,42 +8,38 @@ encoder may compare words across the two sentences at every layer.
 from __future__ import annotations
 
 import copy
-import hashlib
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
-from tqdm import tqdm
-from transformers import PreTrainedModel
+from torch import Tensor
 
 from xsim_lib.classifier import (
     Classifier,
     ClassifierSettings,
-    description,
     encode,
     load_classifier,
     pad,
-    seeded,
 )
+from xsim_lib.fitting import FinetuningSettings, fit, freeze, is_kept, seeded, weights_hash
 from xsim_lib.models import LoadedModel
 from xsim_lib.texts import Classification
 
 __all__ = [
     "Classifier",
     "ClassifierSettings",
+    "FinetuningSettings",
     "Score",
     "evaluate",
     "finetune_classifier",
+    "fit",
+    "freeze",
     "load_classifier",
     "wilson_interval",
 ]
-
-_POOL = 50  # batches whose items are sorted by length together: random enough, little padding
 
 
 @dataclass(frozen=True)
@@ -110,14 +106,9 @@ def finetune_classifier(
         raise ValueError(f"loaded: {loaded.name} is spread over devices; load it on one")
     identity = {}
     if directory is not None:
-        identity = {"encoder": _weights_hash(loaded.model), "train": train.fingerprint}
-        if (kept := description(Path(directory))) is not None:
-            _check_same(Path(directory), kept, {**identity, "settings": settings.model_dump()})
+        identity = {"encoder": weights_hash(loaded.model), "train": train.fingerprint}
+        if is_kept(directory, "classifier", {**identity, "settings": settings.model_dump()}):
             return load_classifier(directory, device=loaded.model.device)
-        if Path(directory).is_dir() and any(Path(directory).iterdir()):
-            raise ValueError(
-                f"directory: {directory} holds other files; choose an empty or new one"
-            )
 
     with seeded(settings.seed, loaded.model.device):
         base = copy.deepcopy(loaded.model.base_model).float().requires_grad_(True)
@@ -194,77 +185,22 @@ def wilson_interval(correct: int, n: int, z: float = 1.959963984540054) -> tuple
 def _fit(
     classifier: Classifier, train: Classification, progress: bool
 ) -> tuple[tuple[float, ...], int]:
-    """The training loop; the loss of every step and the number of truncated items."""
-    settings = classifier.settings
+    """Train; the loss of every step and the number of truncated items."""
     rows, truncated = encode(classifier, train)
     labels = torch.tensor(train.labels)
-    optimizer = _optimizer(classifier)
-    losses: list[float] = []
-    classifier.train()
-    bar = tqdm(total=settings.steps, desc=train.language, mininterval=1, disable=not progress)
-    for step, chosen in enumerate(_batches(rows, settings), start=1):
-        for group in optimizer.param_groups:
-            group["lr"] = settings.rate(step)
+
+    def loss(chosen: np.ndarray) -> Tensor:
         scores = classifier(**pad(classifier, [rows[k] for k in chosen]))
-        loss = F.cross_entropy(scores, labels[chosen].to(scores.device))
-        loss.backward()
-        nn.utils.clip_grad_norm_(classifier.parameters(), settings.clip)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        losses.append(loss.item())
-        if not math.isfinite(losses[-1]):
-            raise ValueError(
-                f"learning_rate: training diverged at step {step} with {settings.learning_rate}; "
-                f"expected a finite loss, got {losses[-1]}"
-            )
-        bar.update()
-        bar.set_postfix(loss=f"{np.mean(losses[-20:]):.3f}", refresh=False)
-    bar.close()
-    return tuple(losses), truncated
+        return F.cross_entropy(scores, labels[chosen].to(scores.device))
 
-
-def _optimizer(classifier: Classifier) -> torch.optim.AdamW:
-    """AdamW that decays matrices only: norms, scales and biases have no reason to be small."""
-    groups = [
-        {"params": [p for p in classifier.parameters() if p.dim() > 1]},
-        {"params": [p for p in classifier.parameters() if p.dim() <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=0.0, weight_decay=classifier.settings.weight_decay)
-
-
-def _batches(
-    rows: list[dict[str, list[int]]], settings: ClassifierSettings
-) -> Iterator[np.ndarray]:
-    """`steps` batches of nearly one length, every item once per epoch, in a new order each time."""
-    lengths = np.array([len(row["input_ids"]) for row in rows])
-    size, epoch, done = settings.batch_size, 0, 0
-    while True:
-        random = np.random.default_rng([settings.seed, epoch])
-        order, batches = random.permutation(len(rows)), []
-        for start in range(0, len(order), _POOL * size):
-            pool = order[start : start + _POOL * size]
-            pool = pool[np.argsort(lengths[pool], kind="stable")]
-            batches += [pool[k : k + size] for k in range(0, len(pool), size)]
-        for number in random.permutation(len(batches)):
-            if done == settings.steps:
-                return
-            done += 1
-            yield batches[number]
-        epoch += 1
-
-
-def _weights_hash(model: PreTrainedModel) -> str:
-    digest = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.detach().cpu().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()
-
-
-def _check_same(directory: Path, kept: dict, wanted: dict) -> None:
-    found = {**kept["identity"], "settings": kept["settings"]}
-    if differing := [key for key in wanted if found.get(key) != wanted[key]]:
-        raise ValueError(
-            f"directory: {directory} holds a classifier with another {' and '.join(differing)}; "
-            "choose another folder or remove it"
-        )
+    # Not fused: the committed records hold the digits of the loop over parameters.
+    losses = fit(
+        classifier,
+        [len(row["input_ids"]) for row in rows],
+        loss,
+        classifier.settings,
+        description=train.language,
+        progress=progress,
+        fused=False,
+    )
+    return losses, truncated
