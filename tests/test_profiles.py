@@ -20,11 +20,13 @@ def test_there_are_settings_of_the_first_chapter_at_every_profile_it_promises():
 @each
 def test_every_profile_loads_and_specifies_every_model(paper, profile):
     settings = profiles.settings(paper, profile)
-    specs = {name: settings.spec(name, seed) for name in settings.models for seed in settings.seeds}
-    assert [spec.name for spec in specs.values()] == list(settings.models)
+    specs = {n: settings.spec(n, seed) for n in settings.trained for seed in settings.seeds}
+    assert [spec.name for spec in specs.values()] == list(settings.trained)
     for name, spec in specs.items():
         assert spec.training.learning_rate == settings.models[name].learning_rate
-        assert spec.training.evaluations > 1  # equal loss needs snapshots to choose from
+    if profiles.SCHEMES in settings.group_names:
+        for name in set(settings.group(profiles.SCHEMES).models) & set(specs):
+            assert specs[name].training.evaluations > 1  # equal loss needs snapshots to choose from
     wanted = settings.classification
     if wanted is not None:
         settings.source.check_languages(*wanted.languages)
@@ -33,7 +35,8 @@ def test_every_profile_loads_and_specifies_every_model(paper, profile):
 @each
 def test_models_of_one_chapter_differ_in_what_is_compared_and_in_nothing_else(paper, profile):
     settings = profiles.settings(paper, profile)
-    shared = [settings.spec(name, 1).model_dump() for name in settings.models]
+    models = settings.group(profiles.SCHEMES).models
+    shared = [settings.spec(name, 1).model_dump() for name in models if name in settings.trained]
     for spec in shared:
         for key in ("name", "encoder"):
             spec.pop(key)
@@ -47,7 +50,7 @@ def test_no_seed_that_is_reported_is_the_seed_of_the_sweep(paper, profile, repos
     settings = profiles.settings(paper, profile)
     if settings.sweep is None:
         pytest.skip(f"{paper} has no sweep at {profile}")
-    trained = {settings.spec(m, s).training.seed for m in settings.models for s in range(1, 100)}
+    trained = {settings.spec(m, s).training.seed for m in settings.trained for s in range(1, 100)}
     assert settings.sweep.seed not in {*settings.seeds, *trained}
     for file in (repository / "results" / profile).glob(f"{paper}.*.csv"):
         own = file.stem == f"{paper}.sweep"
@@ -68,11 +71,12 @@ def test_learning_rates_are_the_best_of_the_recorded_sweep(paper, profile, repos
     rates = {model: float(variant.removeprefix("lr=")) for model, variant in best.items()}
     tried = {float(variant.removeprefix("lr=")) for variant in frame["variant"]}
     assert tried == set(settings.sweep.learning_rates)
-    norm = {m: settings.spec(m, 1).encoder["norm"] for m in settings.models}
+    schemes = settings.group(profiles.SCHEMES).models
+    norm = {m: settings.spec(m, 1).encoder["norm"] for m in schemes}
     by_norm = {norm[model]: rate for model, rate in rates.items()}
     assert set(by_norm) == set(norm.values())
-    for model, scheme in settings.models.items():
-        assert scheme.learning_rate == by_norm[norm[model]], model
+    for model in schemes:
+        assert settings.models[model].learning_rate == by_norm[norm[model]], model
 
 
 # ---------------------------------------------------------------- overrides
@@ -88,6 +92,119 @@ def test_spec_overrides_training_and_shifts_the_seed_of_a_second_start():
     assert (spec.training.seed, spec.training.learning_rate, spec.training.steps) == (1003, 0.5, 2)
     assert isinstance(spec.training, PretrainingSettings)
     assert settings.spec("scale_normformer", 3).encoder == spec.encoder
+
+
+# ---------------------------------------------------------------- groups, public models
+def grouped(**groups):
+    """Settings of the smoke profile with one more model, `b`, and these groups."""
+    table = profiles._load("anc2022")["smoke"]
+    b = {"b": {"encoder": {"norm": "pre"}, "learning_rate": 1e-3, "languages": ["en", "fr"]}}
+    return profiles.settings("anc2022", "smoke", models=table["models"] | b, groups=groups)
+
+
+def test_models_of_no_group_are_schemes_and_a_group_has_what_the_chapter_has():
+    settings = grouped(twins=["b", "scale_pre"])
+    assert settings.group_names == ("schemes", "twins")
+    assert settings.group("schemes").models == (
+        "scale_post",
+        "scale_normformer",
+        "scale_normformer-v2",
+    )
+    twins = settings.group("twins")
+    assert twins.models == ("b", "scale_pre")
+    assert (twins.source, twins.pairs, twins.n_parallel) == (
+        settings.source, settings.pairs, settings.n_parallel,
+    )  # fmt: skip
+    assert (twins.sweep, settings.group("schemes").sweep) == (None, settings.sweep)
+    with pytest.raises(ValueError, match="group: this profile has schemes, twins; got 'mlm'"):
+        settings.group("mlm")
+
+
+def test_a_model_may_have_its_own_languages_training_and_vocabulary():
+    settings = grouped(twins=["b", "scale_pre"])
+    assert settings.spec("b", 1).source.languages == ("en", "fr")
+    assert settings.spec("b", 1).source.training().languages == ("en", "fr")
+    assert settings.spec("scale_pre", 1).source == settings.source
+    one = {"encoder": {"norm": "pre"}, "learning_rate": 1e-3, "training": {"steps": 3}}
+    own = profiles.settings("anc2022", "smoke", models={"a": one | {"vocabulary": 99}})
+    spec = own.spec("a", 1)
+    assert (spec.vocabulary, spec.training.steps) == (99, 3)
+    assert spec.training.held_out == own.training["held_out"]
+
+
+def test_overrides_go_to_the_group_of_the_page():
+    table = profiles._load("anc2022")["smoke"]
+    groups = {"twins": {"models": ["scale_pre"], "pairs": ["en-bg"]}}
+    common = {"models": table["models"], "groups": groups, "pairs": ["fr-bg"]}
+    settings = profiles.settings("anc2022", "smoke", group="twins", **common)
+    assert settings.group("twins").pairs == ("fr-bg",)
+    assert settings.group("schemes").pairs == ("en-fr", "en-et", "en-bg")
+    settings = profiles.settings("anc2022", "smoke", **common)
+    assert settings.group("twins").pairs == ("en-bg",)
+    assert settings.group("schemes").pairs == ("fr-bg",)
+
+
+@pytest.mark.parametrize(
+    ("group", "named"),
+    [
+        ({"models": ["scale_pre"], "pairs": ["en-xx"]}, "got 'xx'"),
+        ({"models": ["other"]}, "model: expected one of .*'other'"),
+        ({"models": []}, "models: .*at least 1"),
+        (
+            {
+                "models": ["b", "scale_pre"],
+                "source": {"kind": "artificial", "languages": ["en", "et", "bg"], "sentences": 99},
+                "pairs": ["en-et"],
+            },
+            "languages: b: the source has en, et, bg; got 'fr'",
+        ),
+    ],
+)
+def test_a_wrong_group_is_named(group, named):
+    with pytest.raises(ValueError, match=f"(?s)anc2022 at profile 'smoke': .*{named}"):
+        grouped(twins=group)
+
+
+def test_a_model_cannot_be_trained_on_the_text_of_two_groups():
+    other = {"kind": "artificial", "languages": ["en", "fr", "et", "bg"], "sentences": 99}
+    with pytest.raises(ValueError, match="b is in one and two, whose sources differ"):
+        grouped(one=["b"], two={"models": ["b"], "source": other})
+
+
+def test_checkpoints_take_the_place_of_the_models_of_the_group():
+    public = {"mine": "xlm-roberta-base", "big": {"checkpoint": "x/y", "dtype": "bfloat16"}}
+    settings = profiles.settings("anc2022", "smoke", checkpoints=public)
+    assert settings.group("schemes").models == ("mine", "big")
+    assert settings.models["mine"].checkpoint == "xlm-roberta-base"
+    assert settings.models["big"].dtype == "bfloat16"
+    assert settings.trained == ()
+    with pytest.raises(ValueError, match="mine is the public checkpoint 'xlm-roberta-base'"):
+        settings.spec("mine", 1)
+
+
+@pytest.mark.parametrize(
+    ("checkpoints", "message"),
+    [
+        ("xlm-roberta-base", "checkpoints: expected a mapping .*got 'xlm-roberta-base'"),
+        ({}, "checkpoints: expected a mapping"),
+        ({"a": {"checkpoint": "x", "dtype": "int8"}}, "dtype: .*float32.*got 'int8'"),
+        ({"a": {"checkpoint": "x", "learning_rate": 1}}, "learning_rate: a public checkpoint"),
+        ({"a": {"learning_rate": 1, "dtype": "float16"}}, "dtype: only a public checkpoint"),
+        ({"a": {"name": "x"}}, "name: Extra inputs"),
+    ],
+)
+def test_wrong_checkpoints_are_named(checkpoints, message):
+    with pytest.raises(ValueError, match=f"(?s){message}"):
+        profiles.settings("anc2022", "smoke", checkpoints=checkpoints)
+
+
+def test_an_unknown_profile_is_found_without_reading_settings():
+    profiles.check("anc2022", "mini")
+    profiles.check("notebooks", "paper")  # a notebook of no paper may take any profile
+    with pytest.raises(ValueError, match=r"profile: anc2022 has smoke, mini.*; got 'tiny'"):
+        profiles.check("anc2022", "tiny")
+    with pytest.raises(ValueError, match=r"profile: expected one of smoke, mini.*; got 'tiny'"):
+        profiles.check("notebooks", "tiny")
 
 
 def test_settings_cannot_be_changed_in_place():
@@ -126,7 +243,7 @@ def test_an_unknown_paper_or_profile_is_told_what_there_is(arguments, message):
         ({"training": {"steps": 5, "epochs": 1}}, "epochs"),
         ({"models": {"a": {"encoder": {"norm": "middle"}, "learning_rate": 1}}}, "middle"),
         ({"models": {"a": {"encoder": {"layers": 3}, "learning_rate": 1}}}, "layers"),
-        ({"models": {"a": {"encoder": {"norm": "pre"}}}}, "learning_rate: Field required"),
+        ({"models": {"a": {"encoder": {"norm": "pre"}}}}, "learning_rate: expected a number"),
         ({"source": {"kind": "artificial", "languages": "en", "sentences": 3}}, "languages"),
         ({"source": {"kind": "invented"}}, "source.*artificial"),
     ],

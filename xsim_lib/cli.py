@@ -55,7 +55,7 @@ def run(
     out: Annotated[Path | None, typer.Option(help="where the executed notebook goes")] = None,
 ) -> None:
     """Execute one notebook."""
-    from xsim_lib import notebooks
+    from xsim_lib import notebooks, profiles
 
     parameters: dict = {"profile": profile}
     if seeds:
@@ -65,6 +65,8 @@ def run(
         if not equals:
             raise ValueError(f"--set: expected parameter=value, got {assignment!r}")
         parameters[name] = yaml.safe_load(value)
+    # Here, before a kernel is started: in the notebook it would be a long traceback.
+    profiles.check(notebooks.find(notebook).parent.name, parameters["profile"])
     typer.echo(notebooks.execute(notebook, parameters, output=out))
 
 
@@ -91,7 +93,7 @@ def models(
     for paper in profiles.papers():
         settings = profiles.settings(paper, profile)
         for seed in seeds or settings.seeds:
-            needed += [{"paper": paper, "model": m, "seed": seed} for m in settings.models]
+            needed += [{"paper": paper, "model": m, "seed": seed} for m in settings.trained]
     typer.echo(json.dumps(needed))
 
 

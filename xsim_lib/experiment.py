@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from xsim_lib import claims, paths, profiles, records, zoo
+from xsim_lib import claims, hashing, loading, paths, profiles, records, zoo
 from xsim_lib.models import LoadedModel
 from xsim_lib.plots import Column
 from xsim_lib.provenance import provenance
@@ -31,42 +31,107 @@ class Run:
     seeds: tuple[int, ...]
     settings: profiles.Settings
     parameters: Mapping[str, Any]
+    group: str = profiles.SCHEMES
     _rows: list[Records] = field(default_factory=list)
     _used: dict[str, dict] = field(default_factory=dict)
+    _public: dict[str, dict] = field(default_factory=dict)
+    _texts: dict[str, str] = field(default_factory=dict)
     _started: float = field(default_factory=time.monotonic)
 
     @property
     def pairs(self) -> tuple[str, ...]:
-        return self.settings.pairs
+        return self.settings.group(self.group).pairs
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The models that this page compares, in the order of figures."""
+        return self.settings.group(self.group).models
 
     @property
     def parallel(self) -> dict[str, ParallelCorpus]:
         """Aligned sentences of every pair."""
-        n = self.settings.n_parallel
-        return {pair: self.settings.source.parallel(pair, n) for pair in self.pairs}
+        group = self.settings.group(self.group)
+        found = {pair: group.source.parallel(pair, group.n_parallel) for pair in group.pairs}
+        self._texts |= {pair: corpus.fingerprint for pair, corpus in found.items()}
+        return found
 
     def classification(self, language: str, split: str) -> Classification:
         """Labelled pairs of one language: split "train" or "test"."""
         wanted = self.settings.classification
         n = wanted.train if split == "train" else wanted.test
-        return self.settings.source.classification(language, n, split)
+        source = self.settings.group(self.group).source
+        found = source.classification(language, n, split)
+        self._texts[f"{language}/{split}"] = found.fingerprint
+        return found
 
     def checkpoint(self, name: str, seed: int) -> zoo.Checkpoint:
-        """Train the chapter's model `name` from `seed`, or fetch it from the cache."""
+        """Train the chapter's model `name` from `seed`, or fetch it from the cache.
+
+        Raises
+        ------
+        ValueError : an unknown model, or a public one, which has no training run.
+        """
         checkpoint = zoo.get(self.settings.spec(name, seed))
         self._used[f"{name}/{seed}"] = checkpoint.provenance
         return checkpoint
 
-    def models(self, seed: int, *names: str) -> dict[str, tuple[LoadedModel, float]]:
-        """Load models of one seed at equal held-out loss: name -> (model, loss).
+    def models(
+        self, seed: int, *names: str, group: str | None = None
+    ) -> dict[str, tuple[LoadedModel, float]]:
+        """Load models of one group: name -> (model, held-out loss; nan of a public model).
 
-        The common loss is always that of all schemes of the chapter, also where a page shows only
-        one of them, so that every page shows the same model.
+        Parameters
+        ----------
+        names : some of the group's models; none for all.
+        group : such as "schemes"; None for the group of the page.
+
+        Raises
+        ------
+        ValueError : an unknown group, or a name that the group does not have.
+
+        Notes
+        -----
+        Schemes are compared at equal held-out loss, always that of all of them, also where a page
+        shows only one, so that every page shows the same model. The models of other groups have had
+        the same number of steps and tokens, and are compared at the end of their training.
         """
-        chosen = zoo.at_equal_loss(
-            {name: self.checkpoint(name, seed) for name in self.settings.models}
+        return {name: (model, loss) for name, model, loss in self.each(seed, *names, group=group)}
+
+    def each(
+        self, seed: int, *names: str, group: str | None = None
+    ) -> Iterator[tuple[str, LoadedModel, float]]:
+        """Load the same models as `models`, one at a time: large ones need not fit together."""
+        group = self.group if group is None else group
+        known = self.settings.group(group).models
+        for name in names:
+            if name not in known:
+                raise ValueError(f"names: group {group} has {', '.join(known)}; got {name!r}")
+        trained = [m for m in known if m in self.settings.trained]
+        chosen = {}
+        if group == profiles.SCHEMES and trained:
+            chosen = zoo.at_equal_loss({m: self.checkpoint(m, seed) for m in trained})
+        for name in names or known:
+            if name in chosen:
+                yield name, *chosen[name]
+            elif name in trained:
+                checkpoint = self.checkpoint(name, seed)
+                yield name, checkpoint.load(), float(checkpoint.history["loss"].iloc[-1])
+            else:
+                yield name, self._load_public(name), float("nan")
+
+    def _load_public(self, name: str) -> LoadedModel:
+        scheme = self.settings.models[name]
+        loaded = loading.load(
+            scheme.checkpoint,
+            revision=scheme.revision,
+            dtype=scheme.dtype,
+            device=scheme.device or zoo.device(),
         )
-        return {name: chosen[name] for name in names or chosen}
+        self._public[name] = {
+            **loading.identity(scheme.checkpoint, loaded),
+            "dtype": str(loaded.model.dtype).removeprefix("torch."),
+        }
+        return loaded
 
     def record(self, rows: pd.DataFrame | Sequence[Mapping], **constant: Any) -> None:
         """Add measurements; `constant` columns (model, seed, ...) hold for all of them."""
@@ -115,12 +180,13 @@ class Run:
 
     def finish(self) -> pd.DataFrame:
         """Write the records with their provenance; return the footer of the page."""
+        public = {"public_checkpoints": self._public} if self._public else {}
         made = provenance(
             code_hash=claims.code_hash(self.paper),
-            data_hash="-".join(sorted({p["data_hash"][:16] for p in self._used.values()})),
+            data_hash=self._data_hash(),
             seeds=self.seeds,
             profile=self.profile,
-            parameters=self.parameters,
+            parameters={**self.parameters, **public},
             device=zoo.device(),
             seconds=time.monotonic() - self._started,
         )
@@ -133,6 +199,7 @@ class Run:
             "device": f"{made['device']}, {made['threads']} thread(s)",
             "this page": f"{made['seconds']:.0f} s",
             "training behind it": f"{training:.0f} s",
+            **({"public models": self._public_models()} if self._public else {}),
             "versions": ", ".join(f"{k} {v}" for k, v in made["versions"].items()),
             "data": made["data_hash"],
             "code": made["code_hash"][:16],
@@ -140,8 +207,29 @@ class Run:
         }
         return pd.DataFrame({"": shown})
 
+    def _data_hash(self) -> str:
+        """The training text; of public models nobody here knows it: the text they were compared on."""
+        trained = sorted({p["data_hash"][:16] for p in self._used.values()})
+        if trained:
+            return "-".join(trained)
+        return hashing.stable_hash(self._texts)[:16] if self._texts else "no text"
 
-def start(item: str, *, profile: str, seeds: Sequence[int] | None = None, **overrides: Any) -> Run:
+    def _public_models(self) -> str:
+        return ", ".join(
+            f"{p['checkpoint']} at {(p.get('revision') or p.get('weights'))[:12]}"
+            for p in self._public.values()
+        )
+
+
+def start(
+    item: str,
+    *,
+    profile: str,
+    seeds: Sequence[int] | None = None,
+    group: str = profiles.SCHEMES,
+    checkpoints: Mapping[str, Any] | None = None,
+    **overrides: Any,
+) -> Run:
     """Begin a notebook: check every parameter before anything is trained.
 
     Parameters
@@ -149,6 +237,9 @@ def start(item: str, *, profile: str, seeds: Sequence[int] | None = None, **over
     item : paper and figure or table, such as ``"anc2022.fig4"``.
     profile : "smoke", "mini", "real" or "paper".
     seeds : training seeds; None takes the profile's own.
+    group : the set of models that the page compares, such as "families".
+    checkpoints : name -> public checkpoint (hub name, folder, or a mapping with ``checkpoint``,
+        ``revision``, ``dtype``, ``device``) that take the place of the group's models.
     **overrides : settings of the profile to replace, such as ``pairs=["en-fr"]``; None keeps them.
 
     Raises
@@ -160,15 +251,20 @@ def start(item: str, *, profile: str, seeds: Sequence[int] | None = None, **over
     if not name:
         raise ValueError(f"item: expected PAPER.ITEM such as 'anc2022.fig4', got {item!r}")
     claims.claims_of(paper, name)  # or verdicts would fail, after hours
-    for key, value in {"seeds": seeds, **overrides}.items():
+    for key, value in {"seeds": seeds, "checkpoints": checkpoints, **overrides}.items():
         if isinstance(value, str):
             raise ValueError(
-                f"{key}: expected a list, got the string {value!r}; "
+                f"{key}: expected a {'mapping' if key == 'checkpoints' else 'list'}, got the string {value!r}; "
                 f"with papermill write -y '{key}: [...]' instead of -p"
             )
-    settings = profiles.settings(paper, profile, seeds=seeds, **overrides)
+    settings = profiles.settings(
+        paper, profile, group=group, checkpoints=checkpoints, seeds=seeds, **overrides
+    )
+    settings.group(group)  # or a page would fail after the models of another group were trained
     parameters = {"item": item, "profile": profile, "seeds": list(settings.seeds), **overrides}
-    return Run(paper, name, profile, settings.seeds, settings, parameters)
+    if checkpoints is not None:
+        parameters["checkpoints"] = dict(checkpoints)
+    return Run(paper, name, profile, settings.seeds, settings, parameters, group)
 
 
 def sweep(paper: str, profile: str) -> Records:

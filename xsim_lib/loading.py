@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xsim_lib.hashing import atomic_write
+from xsim_lib.hashing import atomic_write, file_sha256, stable_hash
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from xsim_lib.models import LoadedModel
 
-__all__ = ["convert", "load", "quiet_transformers", "token_limit"]
+__all__ = ["convert", "identity", "load", "quiet_transformers", "token_limit"]
 
 #: Task heads and poolers that sit on top of an encoder. Hidden states do not pass through them, so a
 #: checkpoint may have them; every other weight the encoder does not know is refused.
@@ -99,6 +99,22 @@ def load(
         tokenizer = _tokenizer(source, options)
     _check_fit(source, model, tokenizer)
     return LoadedModel(folder.resolve().name if is_local else source, model, tokenizer)
+
+
+def identity(name_or_folder: str | os.PathLike, loaded: LoadedModel) -> dict[str, str]:
+    """Say which weights a loaded model has, in words that hold on any machine.
+
+    Returns
+    -------
+    dict with ``checkpoint``, the name, and ``revision``, the commit on the hub that all files came
+    from, or ``weights``, a sha256 over the safetensors files of a local folder.
+    """
+    folder = Path(name_or_folder).expanduser()
+    if folder.is_dir():
+        files = sorted(folder.glob("*.safetensors"))
+        weights = stable_hash({file.name: file_sha256(file) for file in files})
+        return {"checkpoint": loaded.name, "weights": weights}
+    return {"checkpoint": loaded.name, "revision": loaded.model.config._commit_hash}
 
 
 def token_limit(loaded: LoadedModel) -> int:

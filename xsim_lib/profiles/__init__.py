@@ -1,116 +1,50 @@
-"""Settings of every experiment per profile: data, not code, checked before anything is trained."""
+"""Settings of every experiment per profile: data, not code, checked before anything is trained.
+
+``PAPER.yaml`` holds them, one table per profile. A chapter whose settings have more than the shared
+fields defines them in ``PAPER.py`` as a class `Settings`, a subclass of the shared one.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
+from importlib import import_module
 from importlib.resources import files
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 
-from xsim_lib.finetuning import ClassifierSettings
-from xsim_lib.pretraining import PretrainingSettings
-from xsim_lib.sources import Source, split_pair
-from xsim_lib.zoo import ModelSpec
+from xsim_lib.profiles.common import SCHEMES, Classification, Group, Scheme, Settings, Sweep
 
-__all__ = ["PROFILES", "Classification", "Settings", "papers", "settings"]
+__all__ = [
+    "PROFILES",
+    "SCHEMES",
+    "Classification",
+    "Group",
+    "Scheme",
+    "Settings",
+    "Sweep",
+    "check",
+    "papers",
+    "settings",
+]
 
 PROFILES = ("smoke", "mini", "real", "paper")
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Classification(_Strict):
-    """Zero-shot classification: train on the first language, test on all of them."""
-
-    languages: tuple[str, ...] = Field(min_length=1)
-    train: int = Field(gt=0)
-    test: int = Field(gt=0)
-    settings: ClassifierSettings
-
-
-class Sweep(_Strict):
-    """The learning-rate sweep: its own seed and length; its result is `learning_rates`."""
-
-    learning_rates: tuple[float, ...] = Field(min_length=2)
-    steps: int = Field(gt=0)
-    seed: int = 0
-
-
-class Scheme(_Strict):
-    """One model of a chapter: what differs from the shared settings."""
-
-    encoder: dict[str, int | float | str | bool] = Field(default_factory=dict)
-    learning_rate: float = Field(gt=0)
-    seed_offset: int = 0
-
-
-class Settings(_Strict):
-    """One profile of one paper's chapter.
-
-    Attributes
-    ----------
-    source : the languages and their text.
-    pairs : language pairs to compare, such as ``en-fr``.
-    n_parallel : aligned sentences per pair.
-    seeds : training seeds of a live build. The sweep's seed is never among them: settings are
-        chosen on one seed and reported on others.
-    encoder, training, vocabulary : shared by all `models`, which override them.
-    """
-
-    source: Source
-    pairs: tuple[str, ...] = Field(min_length=1)
-    n_parallel: int = Field(gt=3)
-    seeds: tuple[int, ...] = Field(min_length=1)
-    vocabulary: int = Field(gt=0)
-    lowercase: bool = False
-    encoder: dict[str, int | float | str | bool]
-    training: dict[str, Any]
-    models: dict[str, Scheme]
-    classification: Classification | None = None
-    sweep: Sweep | None = None
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Settings:
-        for pair in self.pairs:
-            self.source.check_languages(*split_pair(pair))
-        if self.sweep is not None and self.sweep.seed in self.seeds:
-            raise ValueError(
-                f"seeds: expected seeds other than the sweep's ({self.sweep.seed}), got {self.seeds}"
-            )
-        for name in self.models:
-            self.spec(name, self.seeds[0])
-        return self
-
-    def spec(self, name: str, seed: int, **training: Any) -> ModelSpec:
-        """Specify the model `name` trained from `seed`; keywords override its training settings."""
-        if name not in self.models:
-            known = ", ".join(self.models)
-            raise ValueError(f"model: expected one of {known}; got {name!r}")
-        scheme = self.models[name]
-        return ModelSpec(
-            name=name,
-            source=self.source,
-            vocabulary=self.vocabulary,
-            lowercase=self.lowercase,
-            encoder={**self.encoder, **scheme.encoder},
-            training=PretrainingSettings(
-                **{
-                    **self.training,
-                    "learning_rate": scheme.learning_rate,
-                    "seed": seed + scheme.seed_offset,
-                    **training,
-                }
-            ),
-        )
+_OF_GROUP = ("pairs", "n_parallel")  # overrides that a group may hold as its own
 
 
 def papers() -> list[str]:
     """The papers that have settings."""
     return sorted(f.name[:-5] for f in files(__name__).iterdir() if f.name.endswith(".yaml"))
+
+
+def check(paper: str, profile: str) -> None:
+    """Raise ValueError unless there is such a profile (of the paper, if it has settings)."""
+    known = tuple(_load(paper)) if paper in papers() else PROFILES
+    if profile not in known:
+        whose = f"{paper} has" if paper in papers() else "expected one of"
+        raise ValueError(f"profile: {whose} {', '.join(known)}; got {profile!r}")
 
 
 @cache
@@ -120,22 +54,73 @@ def _load(paper: str) -> dict[str, Any]:
     return yaml.safe_load(files(__name__).joinpath(f"{paper}.yaml").read_text(encoding="utf-8"))
 
 
-def settings(paper: str, profile: str, **overrides: Any) -> Settings:
+@cache
+def _class(paper: str) -> type[Settings]:
+    own = files(__name__).joinpath(f"{paper}.py").is_file()
+    return import_module(f"{__name__}.{paper}").Settings if own else Settings
+
+
+def settings(
+    paper: str,
+    profile: str,
+    *,
+    group: str = SCHEMES,
+    checkpoints: Mapping[str, str | Mapping[str, Any]] | None = None,
+    **overrides: Any,
+) -> Settings:
     """Settings of a paper's chapter at a profile, with a notebook's overrides applied.
+
+    Parameters
+    ----------
+    group : whose pairs, number of sentences and models are overridden.
+    checkpoints : name -> public checkpoint (a hub name, a folder, or a mapping with ``checkpoint``,
+        ``revision``, ``dtype`` and ``device``): these models take the place of the group's.
+    **overrides : settings to replace; None keeps them.
 
     Raises
     ------
     ValueError : unknown paper or profile, or a value that does not fit, named with what was expected.
     """
     table = _load(paper)
-    if profile not in table:
-        raise ValueError(f"profile: {paper} has {', '.join(table)}; got {profile!r}")
-    values = {**table[profile], **{k: v for k, v in overrides.items() if v is not None}}
+    check(paper, profile)
+    given = {key: value for key, value in overrides.items() if value is not None}
+    values = {**table[profile], **given}
+    groups = {
+        name: dict(own) if isinstance(own, Mapping) else {"models": own}
+        for name, own in values.get("groups", {}).items()
+    }
+    if group in groups:
+        own = {key: given[key] for key in _OF_GROUP if key in given}
+        groups[group] |= own
+        values |= {key: table[profile][key] for key in own}
+    if checkpoints is not None:
+        public = _public(checkpoints)
+        named = {m for name, own in groups.items() if name != group for m in own["models"]}
+        alone = set(values["models"]) - named  # of this group or, if it is "schemes", of none
+        replaced = groups[group]["models"] if group in groups else alone
+        kept = {m: v for m, v in values["models"].items() if m in named or m not in replaced}
+        values["models"] = kept | public
+        if group in groups or group == SCHEMES:
+            groups[group] = {**groups.get(group, {}), "models": list(public)}
+    if groups:
+        values["groups"] = groups
     try:
-        return Settings(**values)
+        return _class(paper)(**values)
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}, got {e['input']!r}"
             for e in error.errors()
         )
         raise ValueError(f"{paper} at profile {profile!r}: {problems}") from error
+
+
+def _public(checkpoints: Any) -> dict[str, Any]:
+    if not isinstance(checkpoints, Mapping) or not checkpoints:
+        raise ValueError(
+            "checkpoints: expected a mapping of names to hub names or folders, such as "
+            f"{{'mine': 'xlm-roberta-base'}}; got {checkpoints!r}"
+        )
+    return {
+        name: {"checkpoint": one} if isinstance(one, str) else dict(one)
+        for name, one in checkpoints.items()
+    }
