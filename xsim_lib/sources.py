@@ -1,18 +1,21 @@
 """Where an experiment's text comes from: an artificial family or real corpora, behind one face.
 
-Both kinds answer the same four questions (training text, parallel text of a pair, labelled pairs,
-which languages), so that a notebook cannot tell which of the two it was given.
+Both kinds answer the same questions (training text, parallel text of a pair, labelled pairs,
+treebanks, dictionaries, which languages), so that a notebook cannot tell which of the two it was given.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache, partial
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from xsim_lib import artificial, corpora
-from xsim_lib.texts import Classification, Corpus, ParallelCorpus
+from xsim_lib.texts import Classification, Corpus, ParallelCorpus, Treebank, TreebankSentence
 
 __all__ = ["Artificial", "Real", "Source", "split_pair"]
 
@@ -26,16 +29,41 @@ def split_pair(pair: str) -> tuple[str, str]:
 
 
 class _Source(BaseModel):
+    """What both kinds have.
+
+    Attributes
+    ----------
+    languages : those of the training text; labelled and parallel text may be of others.
+    romanised : languages that are written in Latin letters everywhere, whatever their script.
+    """
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     languages: tuple[str, ...]
+    romanised: tuple[str, ...] = ()
 
     def check_languages(self, *wanted: str) -> None:
         for language in wanted:
-            if language not in self.languages:
+            if language not in self.known:
                 raise ValueError(
-                    f"language: this profile has {', '.join(self.languages)}; got {language!r}"
+                    f"language: this profile has {', '.join(self.known)}; got {language!r}"
                 )
+
+
+@cache
+def _family(preset: str, seed: int, options: str) -> artificial.Family:
+    return getattr(artificial.presets, preset)(seed, **json.loads(options))
+
+
+def _rewritten(bank: Treebank, rewrite: Callable[[str], str]) -> Treebank:
+    """The same trees over words that are written in another way."""
+    return replace(
+        bank,
+        sentences=tuple(
+            TreebankSentence(s.sent_id, tuple(replace(t, form=rewrite(t.form)) for t in s.tokens))
+            for s in bank.sentences
+        ),
+    )
 
 
 class Artificial(_Source):
@@ -56,7 +84,12 @@ class Artificial(_Source):
 
     @property
     def family(self) -> artificial.Family:
-        return getattr(artificial.presets, self.preset)(self.family_seed, **self.options)
+        return _family(self.preset, self.family_seed, json.dumps(self.options, sort_keys=True))
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Every language of the family, those without training text included."""
+        return self.family.languages
 
     @field_validator("preset")
     @classmethod
@@ -66,15 +99,31 @@ class Artificial(_Source):
         return value
 
     def training(self) -> Corpus:
-        return self.family.text(self.sentences, languages=list(self.languages), seed=0)
+        corpus = self.family.text(self.sentences, languages=list(self.languages), seed=0)
+        return replace(corpus, sentences=self._written(corpus.sentences))
 
     def parallel(self, pair: str, n: int) -> ParallelCorpus:
-        self.check_languages(*split_pair(pair))
-        return self.family.parallel(n, languages=list(split_pair(pair)), seed=1)
+        corpus = self.family.parallel(n, languages=list(split_pair(pair)), seed=1)
+        return replace(corpus, sentences=self._written(corpus.sentences))
 
     def classification(self, language: str, n: int, split: str) -> Classification:
         self.check_languages(language)
         return self.family.nli(language, n, seed={"train": 2, "test": 3}[split])
+
+    def treebank(self, language: str, n: int, split: str, task: str = "parsing") -> Treebank:
+        """Tags, trees and entities; sentence k of "test" has the same meaning in every language."""
+        bank = self.family.treebank(language, n, seed={"train": 3, "test": 5}[split])
+        if language not in self.romanised:
+            return bank
+        return _rewritten(bank, partial(self.family.romanise, language))
+
+    def _written(self, sentences: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+        return {
+            language: tuple(self.family.romanise(language, line) for line in lines)
+            if language in self.romanised
+            else tuple(lines)
+            for language, lines in sentences.items()
+        }
 
 
 class Real(_Source):
@@ -85,12 +134,19 @@ class Real(_Source):
     words : training words per language, at most.
     domains : which files of each language, in order of preference; None takes all.
     parallel_corpora : for every pair, the corpus its aligned sentences come from.
+    treebanks : for every language, the treebank of its "train" and "test" sentences.
     """
 
     kind: Literal["real"] = "real"
     words: int = Field(gt=0)
     domains: tuple[str, ...] | None = None
-    parallel_corpora: dict[str, str]
+    parallel_corpora: dict[str, str] = Field(default_factory=dict)
+    treebanks: dict[str, dict[Literal["train", "test"], str]] = Field(default_factory=dict)
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Languages with training text, then those with a treebank only."""
+        return tuple(dict.fromkeys((*self.languages, *self.treebanks)))
 
     @model_validator(mode="after")
     def _known(self) -> Real:
@@ -105,6 +161,13 @@ class Real(_Source):
 
     def training(self) -> Corpus:
         return corpora.text(list(self.languages), domains=self.domains, n_words=self.words)
+
+    def treebank(self, language: str, n: int, split: str, task: str = "parsing") -> Treebank:
+        """The first `n` sentences of the language's treebank for that split (fewer where it is small)."""
+        if split not in self.treebanks.get(language, {}):
+            known = ", ".join(x for x, names in self.treebanks.items() if split in names)
+            raise ValueError(f"language: treebanks for {split} are of {known}; got {language!r}")
+        return corpora.treebank(self.treebanks[language][split], split).head(n)
 
     def parallel(self, pair: str, n: int) -> ParallelCorpus:
         if pair not in self.parallel_corpora:

@@ -13,7 +13,7 @@ from typing import Any
 from .family import Family
 from .spec import Borrowing, FamilySpec, LanguageSpec
 
-__all__ = ["eurasian14", "european4"]
+__all__ = ["eurasian14", "european4", "transfer15"]
 
 Changes = Mapping[str, Any]
 
@@ -99,6 +99,52 @@ def eurasian14(
             Borrowing(donor="zh", recipient="ja", rate=0.3),
             Borrowing(donor="ru", recipient="az", rate=0.05),
         ),
+    }
+    return _family(seed, languages, every, each, settings | overrides)
+
+
+def transfer15(
+    seed: int = 0,
+    *,
+    every: Changes | None = None,
+    each: Mapping[str, Changes] | None = None,
+    **overrides,
+) -> Family:
+    """Eleven languages to learn from and four unseen ones, in the roles they have in align2021.
+
+    Unseen: gsw, a sister of de in its script; wo, alone but in the same script; ug, a sister of tr in a
+    script that no other language uses; myv, a sister of fi in the script of ru and bg. So what
+    makes each of them easy or hard is known.
+    """
+    finnic = _AGGLUTINATIVE | {"order": "SVO", "order_noise": 0.3}
+    german = {"articles": "word", "agreement": True, "order_noise": 0.25}
+    languages = {
+        "en": {"articles": "word", "particle_rate": 0.9},
+        "de": german,
+        "gsw": german | {"particle_rate": 1.2},
+        "fr": _ROMANCE,
+        "es": _ROMANCE | {"pro_drop": 0.7},
+        "ru": _SLAVIC | {"cases": True},
+        "bg": _SLAVIC | {"articles": "suffix", "particle_rate": 1.1},
+        "fi": finnic,
+        "et": finnic | {"particle_rate": 1.0},
+        "myv": finnic | {"script": "cyrillic"},
+        "hu": _AGGLUTINATIVE | {"articles": "word"},
+        "tr": _AGGLUTINATIVE,
+        "ug": _AGGLUTINATIVE | {"script": "armenian"},
+        "ar": {"script": "georgian", "order": "VSO", "adjective": "after", "articles": "suffix"}
+        | {"agreement": True, "pro_drop": 0.6},
+        "wo": {"morphology": "analytic", "articles": "word", "adjective": "after"},
+    }
+    settings = {
+        "trees": (
+            "(((en:0.3,(de:0.15,gsw:0.15):0.15):0.25,(fr:0.25,es:0.25):0.3):0.15,(ru:0.3,bg:0.3):0.4);",
+            "(((fi:0.25,et:0.25):0.1,myv:0.35):0.25,hu:0.6);",
+            "(tr:0.15,ug:0.15):0.45;",
+            "ar:0.6;",
+            "wo:0.6;",
+        ),
+        "borrowings": (Borrowing(donor="fr", recipient="en", rate=0.1),),
     }
     return _family(seed, languages, every, each, settings | overrides)
 

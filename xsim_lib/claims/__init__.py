@@ -7,7 +7,7 @@
 'holds'
 """
 
-from xsim_lib.claims import anc2022, anc2022_other  # registers the predicates
+from xsim_lib.claims import align2021, anc2022, anc2022_other  # registers the predicates
 from xsim_lib.claims.judging import VERDICT_COLUMNS, Verdict, judge, verdict_table, write_verdicts
 from xsim_lib.claims.registry import (
     Claim,
@@ -23,7 +23,7 @@ from xsim_lib.claims.registry import (
 from xsim_lib.claims.standing import code_hash, item_table, measuring_modules, verdicts
 
 __all__ = [
-    "VERDICT_COLUMNS", "Claim", "Outcome", "Predicate", "Verdict", "all_claims", "anc2022",
+    "VERDICT_COLUMNS", "Claim", "Outcome", "Predicate", "Verdict", "align2021", "all_claims", "anc2022",
     "anc2022_other", "claims_of", "code_hash", "get", "item_table", "items_without_claim", "judge",
     "measuring_modules", "predicate", "predicate_of", "verdict_table", "verdicts", "write_verdicts",
 ]  # fmt: skip

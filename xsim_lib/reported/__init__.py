@@ -16,8 +16,19 @@ from xsim_lib.records import Records, merge
 __all__ = ["as_records", "items", "load", "papers"]
 
 _FOLDER = Path(__file__).parent
-_METRICS = {"matching_accuracy": "matching"}  # elsewhere the lower-case name is ours already
+_METRICS = {  # elsewhere the lower-case name is ours already
+    "matching_accuracy": "matching",
+    "delta_las_after_random-init": "delta_las",
+    "spearman(x-gap, cka similarity)": "spearman",
+}
 _TASKS = {("anc2022", "table1"): "nli", ("anc2022", "fig2"): ""}
+_TASK_NAMES = {"dependency parsing": "parsing", "Parsing": "parsing", "POS": "pos", "NER": "ner"}
+# Groups of languages as the tables write them -> as we write them.
+_GROUPS = {
+    f"{s}-{t}": f"{s.lower()}-{'X' if t == 'X' else t.lower()}"
+    for s in ("EN", "RU", "AR")
+    for t in (s, "X")
+} | {"en-X mean": "en-X"}
 _SD_BAND = "anc_mean_with_printed_sd_band"
 _PARALLEL = 10000  # sentences per pair in anc2022, as its text states
 
@@ -101,8 +112,8 @@ def _as_records(paper: str, item: str) -> Records:
             "paper": frame["paper"],
             "item": frame["item"],
             "model": frame["series"],
-            "pair_or_language": frame["pair_or_language"],
-            "task": _TASKS.get((paper, item), frame["task"]),
+            "pair_or_language": frame["pair_or_language"].replace(_GROUPS),
+            "task": _TASKS.get((paper, item), frame["task"].replace(_TASK_NAMES)),
             "layer": layer,
             "n_layers": layer.groupby(frame["series"]).transform("max"),
             "metric": metric.mask(band, "anc"),

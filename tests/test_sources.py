@@ -1,0 +1,85 @@
+"""Sources: both kinds answer the same questions, and romanised languages are so everywhere."""
+
+import pytest
+
+from xsim_lib.sources import Artificial, Real
+
+SEEN = ("en", "de", "fr", "es", "ru", "bg", "fi", "et", "hu", "tr", "ar")
+
+
+def artificial(**more):
+    return Artificial(
+        preset="transfer15", languages=more.pop("languages", ("en", "ug")), sentences=50, **more
+    )
+
+
+def letters(sentences):
+    return {c for line in sentences for c in line.lower() if c.isalpha()}
+
+
+def test_unseen_languages_have_labelled_text_but_no_training_text():
+    source = artificial(languages=SEEN)
+    assert set(source.training().languages) == set(SEEN)
+    assert set(source.known) - set(SEEN) == {"gsw", "wo", "ug", "myv"}
+    assert len(source.treebank("wo", 7, "train")) == 7
+    with pytest.raises(ValueError, match="got 'xx'"):
+        source.check_languages("xx")
+
+
+def test_test_treebanks_are_parallel_and_apart_from_training():
+    source = artificial()
+    english, uyghur = (source.treebank(x, 30, "test").sentences for x in ("en", "ug"))
+    # One meaning, said in two languages: the same number of names, mostly.
+    names = [
+        [sum(t.entity.startswith("B") for t in s.tokens) for s in b] for b in (english, uyghur)
+    ]
+    assert sum(a == b for a, b in zip(*names, strict=True)) > 20
+    train = {s.text for s in source.treebank("en", 30, "train").sentences}
+    assert not train & {s.text for s in english}
+
+
+def test_a_romanised_language_is_written_in_latin_letters_everywhere():
+    own, latin = artificial(), artificial(romanised=("ug",))
+    latin_letters = letters(own.training().sentences["en"])
+    assert letters(own.training().sentences["ug"]) - latin_letters
+    for found in (
+        latin.training().sentences["ug"],
+        latin.parallel("en-ug", 20).sentences["ug"],
+        [s.text for s in latin.treebank("ug", 20, "test").sentences],
+    ):
+        assert all(ord(letter) < 128 for letter in letters(found))
+    # Nothing else changes: the same trees over the same words.
+    for before, after in zip(
+        own.treebank("ug", 20, "test").sentences,
+        latin.treebank("ug", 20, "test").sentences,
+        strict=True,
+    ):
+        assert [t.head for t in before.tokens] == [t.head for t in after.tokens]
+        assert own.family.romanise("ug", before.text) == after.text
+
+
+def test_a_real_source_names_the_treebanks_it_has():
+    source = Real(languages=("en",), words=10, treebanks={"en": {"train": "English-EWT"}})
+    with pytest.raises(ValueError, match="treebanks for test are of ; got 'en'"):
+        source.treebank("en", 5, "test")
+
+
+def test_unseen_languages_are_related_as_their_roles_say():
+    """gsw is close to de, ug to tr (in letters nobody else has), wo to nobody."""
+    family = artificial().family
+    words = {x: family.words(x) for x in family.languages}
+
+    def alike(a, b):
+        keys = [k for k in words[a] if k in words[b] and not k.startswith("name")]
+        return sum(
+            family.romanise(a, words[a][k][0])[:3] == family.romanise(b, words[b][k][0])[:3]
+            for k in keys
+        ) / len(keys)
+
+    assert min(alike("gsw", "de"), alike("ug", "tr")) > max(alike("wo", x) for x in SEEN) + 0.2
+    scripts = {
+        x: letters(family.text(20, languages=[x]).sentences[x]) for x in (*SEEN, "ug", "myv")
+    }
+    shared = set.union(*(scripts[x] for x in SEEN))
+    assert len(scripts["ug"] - shared) > 10
+    assert not scripts["myv"] - shared
