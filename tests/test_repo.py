@@ -185,8 +185,8 @@ def test_importing_the_library_loads_no_torch_and_is_quick():
 # Each module imports only from rows above its own, or from its own package.
 LAYERS = (
     "batching hashing models paths ranks texts tidy validation",
-    "artificial comoments corpora fitting loading notebooks provenance resampling tokenization workflow",
-    "classifier moments pretraining records representations scores sources words",
+    "artificial comoments corpora fitting layouts loading notebooks provenance resampling tokenization workflow",
+    "classifier moments normformer pretraining records representations scores sources words",
     "cca cka directions finetuning plots reported sums zoo",
     "claims profiles similarity",
     "book comparison experiment",

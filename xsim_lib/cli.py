@@ -235,6 +235,37 @@ def compare(
     )
 
 
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="folder or file of weights")],
+    layout: Annotated[
+        str,
+        typer.Argument(help="fairseq, fairseq-port, roberta, prelayernorm or added-norms"),
+    ],
+    out: Annotated[Path, typer.Argument(help="new folder")],
+    norm: Annotated[str, typer.Option(help="post, pre or normformer")] = "normformer",
+    heads: Annotated[int | None, typer.Option(help="attention heads, if nothing tells")] = None,
+    prefix: Annotated[str | None, typer.Option(help="of the encoder's weights")] = None,
+    ignore: Annotated[list[str] | None, typer.Option(help="prefix of weights to drop")] = None,
+    tokenizer: Annotated[str | None, typer.Option(help="folder or hub name, if elsewhere")] = None,
+) -> None:
+    """Rewrite a NormFormer, Pre-LN or Post-LN checkpoint as one that `compare` takes."""
+    from xsim_lib import normformer
+
+    typer.echo(
+        normformer.convert_folder(
+            source,
+            layout,
+            out,
+            tokenizer=tokenizer,
+            norm=norm,
+            num_attention_heads=heads,
+            prefix=prefix,
+            ignore=ignore or (),
+        )
+    )
+
+
 def main() -> None:
     """Run the command line; a mistake of the caller is one line, not a traceback."""
     try:
