@@ -185,9 +185,10 @@ def test_importing_the_library_loads_no_torch_and_is_quick():
 # Each module imports only from rows above its own, or from its own package.
 LAYERS = (
     "batching hashing models paths ranks texts tidy validation",
-    "artificial comoments corpora fitting layouts loading notebooks provenance resampling tokenization workflow",
+    "artificial comoments corpora fitting layouts loading notebooks provenance random_init resampling spans tokenization workflow",
     "classifier moments normformer pretraining records representations scores sources words",
-    "cca cka directions finetuning plots reported sums zoo",
+    "bilstm cca cka directions finetuning plots reported sums zoo",
+    "tagging",
     "claims profiles similarity",
     "book comparison experiment",
     "report",

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,10 +19,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from xsim_lib.loading import token_limit
+from xsim_lib.loading import load, quiet_transformers, token_limit
 from xsim_lib.models import LoadedModel
 
-__all__ = ["Ragged", "WordEncoder", "Words", "check_sentences", "encode_words"]
+__all__ = ["Ragged", "Sentences", "WordEncoder", "Words", "check_sentences", "encode_words"]
 
 
 class Ragged:
@@ -56,11 +55,42 @@ class Ragged:
         return out
 
 
-@dataclass(frozen=True)
-class Words:
-    """Sentences ready for an encoder, with the place of every word.
+class Sentences:
+    """Sentences ready for some encoder, in batches.
 
     Attributes
+    ----------
+    lengths : (n_sentences,) int, steps the encoder takes, for batches of nearly one length.
+    counts : (n_sentences,) int, words.
+    n_read : (n_sentences,) int, words that have a state: the first ones of the sentence.
+    """
+
+    lengths: np.ndarray
+    counts: np.ndarray
+    n_read: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    @property
+    def n_cut(self) -> int:
+        """Number of words that did not fit; they count as wrong."""
+        return int(self.counts.sum() - self.n_read.sum())
+
+    def batch(self, chosen: np.ndarray) -> dict[str, Tensor]:
+        """Arguments of the encoder's `forward` for the sentences numbered `chosen`."""
+        raise NotImplementedError
+
+    def present(self, chosen: np.ndarray) -> Tensor:
+        """Which cells (n, words) of a batch hold a word: bool, on the CPU."""
+        lengths = torch.from_numpy(self.n_read[chosen])
+        return torch.arange(int(lengths.max())) < lengths[:, None]
+
+
+class Words(Sentences):
+    """Sentences as sub-words, with the place of every word.
+
+    Parameters
     ----------
     rows : (n_sentences,) dicts
         ``input_ids``: sub-words, special ones included; ``first``: where in them each word starts, for
@@ -69,35 +99,11 @@ class Words:
     padding : id that fills the rows of a batch.
     """
 
-    rows: list[dict[str, list[int]]]
-    counts: np.ndarray
-    padding: int
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @property
-    def n_cut(self) -> int:
-        """Number of words that did not fit; they count as wrong."""
-        return int(self.counts.sum() - self._first.lengths.sum())
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """Sub-words of each sentence (n_sentences,), for batches of nearly one length."""
-        return self._ids.lengths
-
-    @property
-    def n_read(self) -> np.ndarray:
-        """Words of each sentence that have a state (n_sentences,): its first ones."""
-        return self._first.lengths
-
-    @cached_property
-    def _ids(self) -> Ragged:
-        return Ragged(row["input_ids"] for row in self.rows)
-
-    @cached_property
-    def _first(self) -> Ragged:
-        return Ragged(row["first"] for row in self.rows)
+    def __init__(self, rows: list[dict[str, list[int]]], counts: np.ndarray, padding: int) -> None:
+        self.rows, self.counts, self.padding = rows, counts, padding
+        self._ids = Ragged(row["input_ids"] for row in rows)
+        self._first = Ragged(row["first"] for row in rows)
+        self.lengths, self.n_read = self._ids.lengths, self._first.lengths
 
     def batch(self, chosen: np.ndarray) -> dict[str, Tensor]:
         """Some sentences as tensors, padded on the right.
@@ -112,17 +118,12 @@ class Words:
         sentence has no more words. All int64, on the CPU.
         """
         ids = torch.from_numpy(self._ids.pad(chosen, self.padding))
-        lengths = torch.from_numpy(self._ids.lengths[chosen])
+        lengths = torch.from_numpy(self.lengths[chosen])
         return {
             "input_ids": ids,
             "attention_mask": (torch.arange(ids.shape[1]) < lengths[:, None]).long(),
             "first": torch.from_numpy(self._first.pad(chosen, 0)),
         }
-
-    def present(self, chosen: np.ndarray) -> Tensor:
-        """Which cells (n, words) of a batch hold a word: bool, on the CPU."""
-        lengths = torch.from_numpy(self.n_read[chosen])
-        return torch.arange(int(lengths.max())) < lengths[:, None]
 
 
 def encode_words(
@@ -197,6 +198,10 @@ class WordEncoder(nn.Module):
         self.width = int(self.model.config.hidden_size)
 
     @property
+    def device(self) -> torch.device:
+        return self.model.device
+
+    @property
     def loaded(self) -> LoadedModel:
         """The encoder as every other function takes it, for comparing its representations."""
         return LoadedModel(f"{self.name} (fine-tuned)", self.model, self.tokenizer)
@@ -207,13 +212,24 @@ class WordEncoder(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, first: Tensor) -> Tensor:
         """States (n, words, width) of a batch made by `Words.batch`; any where there is no word."""
-        device = self.model.device
+        device = self.device
         states = self.model(
             input_ids.to(device), attention_mask=attention_mask.to(device)
         ).last_hidden_state
         n, length, width = states.shape
         places = first.to(device) + length * torch.arange(n, device=device)[:, None]
         return F.embedding(places, states.reshape(n * length, width))
+
+    def save(self, directory: Path) -> None:
+        """Write the encoder and its tokenizer into a new folder, readable by `loading.load`."""
+        with quiet_transformers():
+            self.model.save_pretrained(directory)
+            self.tokenizer.save_pretrained(directory)
+
+    @classmethod
+    def load(cls, directory: Path) -> WordEncoder:
+        """Load what `save` wrote, in evaluation mode."""
+        return cls(load(directory)).eval()
 
 
 def check_sentences(sentences: Sequence[Sequence[str]]) -> list[Sequence[str]]:

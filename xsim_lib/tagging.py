@@ -1,0 +1,332 @@
+"""Part-of-speech and entity tagging: fine-tune in one language, read in others.
+
+A linear layer on the state of every word's first sub-word, trained together with the encoder, as in the
+papers. Whatever the encoder could not read, because the sentence was too long for it, counts as wrong.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from xsim_lib.bilstm import BiLSTM, load_word_encoder, word_encoder
+from xsim_lib.fitting import (
+    FinetuningSettings,
+    about,
+    fit,
+    freeze,
+    is_kept,
+    seeded,
+    weights_hash,
+)
+from xsim_lib.hashing import atomic_write, stable_hash
+from xsim_lib.models import LoadedModel
+from xsim_lib.scores import Score, score, share
+from xsim_lib.spans import Convention, f1, span_counts
+from xsim_lib.texts import UPOS, Treebank
+from xsim_lib.words import Ragged, WordEncoder
+
+__all__ = [
+    "Tagger",
+    "TaggerSettings",
+    "evaluate_tagger",
+    "finetune_tagger",
+    "load_tagger",
+    "tag",
+]
+
+_NO_TAG = -100  # the label of a cell without a word
+_FIELDS = {"pos": "upos", "ner": "entity"}
+
+
+class TaggerSettings(FinetuningSettings):
+    """What a run of `finetune_tagger` is, apart from its data and its encoder.
+
+    Attributes
+    ----------
+    steps, batch_size, learning_rate, warmup, weight_decay, clip, max_length, seed :
+        as in `FinetuningSettings`; items are sentences.
+    dropout : on what the head reads; the encoder keeps its own.
+    """
+
+    dropout: float = Field(0.1, ge=0, lt=1)
+
+
+class Tagger(nn.Module):
+    """An encoder of words with a linear layer on top.
+
+    Attributes
+    ----------
+    words : the encoder, `WordEncoder` or `BiLSTM`.
+    settings, task, labels : what it was trained as.
+    losses : tuple of float, the training loss of every step (nats per word).
+    cut : number of training words that did not fit the longest sequence.
+    """
+
+    def __init__(
+        self,
+        words: WordEncoder | BiLSTM,
+        settings: TaggerSettings,
+        task: Literal["pos", "ner"],
+        labels: Sequence[str],
+        *,
+        losses: Sequence[float] = (),
+        cut: int = 0,
+    ) -> None:
+        super().__init__()
+        self.words, self.settings = words, settings
+        self.task, self.labels = task, tuple(labels)
+        self.losses, self.cut = tuple(losses), cut
+        self.dropout = nn.Dropout(settings.dropout)
+        self.head = nn.Linear(words.width, len(self.labels), device=words.device)
+        nn.init.normal_(self.head.weight, std=0.02)  # as BERT: the framework's default is uniform
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        """Scores (n, words, labels) of a batch of `words.read`; any where there is no word."""
+        return self.head(self.dropout(self.words(**batch)))
+
+    def save(self, directory: str | Path, **identity: str) -> None:
+        """Write encoder, head (safetensors) and settings as one folder, or nothing."""
+        content = {
+            "name": self.words.name,
+            "settings": self.settings.model_dump(),
+            "task": self.task,
+            "labels": self.labels,
+            "losses": self.losses,
+            "cut": self.cut,
+            "identity": identity,
+        }
+        with atomic_write(directory) as temporary:
+            self.words.save(temporary / "encoder")
+            head = {name: value.contiguous() for name, value in self.head.state_dict().items()}
+            save_file(head, temporary / "head.safetensors", metadata={"format": "pt"})
+            text = json.dumps(content, indent=2)
+            (temporary / "tagger.json").write_text(text, encoding="utf-8")
+
+
+def finetune_tagger(
+    encoder: LoadedModel | BiLSTM,
+    treebank: Treebank,
+    settings: TaggerSettings,
+    *,
+    task: Literal["pos", "ner"],
+    directory: str | Path | None = None,
+    progress: bool = True,
+    frozen: Sequence[str] = (),
+) -> Tagger:
+    """Train a copy of an encoder, with a new head, to tag the words of a treebank.
+
+    Parameters
+    ----------
+    encoder : LoadedModel, or `BiLSTM`
+        Not changed; the copy is trained in float32 on the same device.
+    treebank : Treebank
+        For ``"pos"`` the universal tags are learned, for ``"ner"`` the entities in BIO.
+    directory : path, optional
+        Where to keep the tagger. If it already holds one of the same run, that one is returned.
+    frozen : names of modules or parameters of the encoder, such as ``"word_embeddings"``, that keep
+        their weights bit for bit.
+
+    Returns
+    -------
+    Tagger in evaluation mode.
+
+    Raises
+    ------
+    ValueError : another task, a treebank without tags to tell apart, a frozen part that does not exist,
+        a loss that is not finite, or a `directory` that holds something else.
+
+    Notes
+    -----
+    The loss is the mean over the words of a batch that have a state. Everything random is drawn from
+    `settings.seed`; the caller's generators are left alone.
+    """
+    labels = _labels(treebank, task)
+    if isinstance(frozen, str):
+        raise ValueError(f"frozen: expected a sequence of names, got one string {frozen!r}")
+    identity = {}
+    if directory is not None:
+        identity = {
+            "encoder": weights_hash(encoder if isinstance(encoder, BiLSTM) else encoder.model),
+            "train": stable_hash(treebank),
+            "task": task,
+            "frozen": sorted(frozen),
+        }
+        if is_kept(directory, "tagger", {**identity, "settings": settings.model_dump()}):
+            return load_tagger(directory, device=_device(encoder))
+
+    words = word_encoder(encoder)
+    freeze(words if isinstance(encoder, BiLSTM) else words.model, frozen)
+    with seeded(settings.seed, words.device):
+        tagger = Tagger(words, settings, task, labels)
+        _fit(tagger, treebank, progress)
+    if directory is not None:
+        tagger.save(directory, **identity)
+    return tagger.eval()
+
+
+def load_tagger(directory: str | Path, *, device: str | torch.device = "cpu") -> Tagger:
+    """Load what `Tagger.save` wrote, in evaluation mode.
+
+    Raises
+    ------
+    ValueError : no tagger in the folder, or weights that do not fit (see `loading.load`).
+    """
+    kept = about(directory, "tagger")
+    if kept is None:
+        raise ValueError(f"directory: no tagger.json in {directory}")
+    words = load_word_encoder(Path(directory) / "encoder", device=device)
+    words.name = kept["name"]
+    tagger = Tagger(
+        words,
+        TaggerSettings(**kept["settings"]),
+        kept["task"],
+        kept["labels"],
+        losses=kept["losses"],
+        cut=kept["cut"],
+    )
+    tagger.head.load_state_dict(load_file(Path(directory) / "head.safetensors"))
+    return tagger.eval()
+
+
+@torch.inference_mode()
+def tag(tagger: Tagger, treebank: Treebank, *, batch: int = 64) -> list[list[str | None]]:
+    """Predicted tags of every sentence.
+
+    Parameters
+    ----------
+    batch : int
+        Sentences at once; does not change the result.
+
+    Returns
+    -------
+    One list per sentence, one tag per word; None for a word beyond the longest sequence.
+    """
+    if batch < 1:
+        raise ValueError(f"batch: expected an integer >= 1, got {batch!r}")
+    read = tagger.words.read(_forms(treebank), tagger.settings.max_length)
+    was_training = tagger.training
+    tagger.eval()
+    predicted: list[list[str | None]] = [[] for _ in range(len(read))]
+    order = np.argsort(read.lengths, kind="stable")
+    for start in range(0, len(order), batch):
+        chosen = order[start : start + batch]
+        best = tagger(read.batch(chosen)).argmax(-1).tolist()
+        for number, row in zip(chosen, best, strict=True):
+            known = [tagger.labels[label] for label in row[: read.n_read[number]]]
+            predicted[number] = known + [None] * int(read.counts[number] - len(known))
+    tagger.train(was_training)
+    return predicted
+
+
+def evaluate_tagger(
+    tagger: Tagger,
+    treebank: Treebank,
+    *,
+    convention: Convention = "conlleval",
+    batch: int = 64,
+) -> Score:
+    """Accuracy over words (``"pos"``), or micro-averaged F1 over entities (``"ner"``).
+
+    Parameters
+    ----------
+    treebank : Treebank
+        Of any language.
+    convention : how predicted ``I-`` that continue nothing are read, see `spans.spans`.
+
+    Returns
+    -------
+    Score, with a bootstrap interval over sentences. Words beyond the longest sequence are wrong: as
+    tags, and as entities that were not found.
+
+    Raises
+    ------
+    ValueError : fewer than two sentences, no entities at all, or a type of entity that the tagger never
+        learned.
+    """
+    gold = _tags(treebank, tagger.task)
+    if tagger.task == "ner":
+        known = {label[2:] for label in tagger.labels}
+        kinds = {label[2:] for row in gold for label in row}
+        if kinds == {""}:
+            raise ValueError(f"treebank: {treebank.name} ({treebank.language}) has no entities")
+        if new := kinds - known:
+            raise ValueError(
+                f"treebank: {treebank.name} ({treebank.language}) has entities of type "
+                f"{', '.join(sorted(new))}; the tagger learned {', '.join(sorted(known - {''}))}"
+            )
+    predicted = tag(tagger, treebank, batch=batch)
+    cut = sum(label is None for row in predicted for label in row)
+    if tagger.task == "ner":
+        counts = np.array(
+            [
+                span_counts(right, [label or "O" for label in row], convention)
+                for right, row in zip(gold, predicted, strict=True)
+            ]
+        )
+        return score(counts, f1, counts[:, 2].sum(), cut=cut)
+    counts = np.array(
+        [
+            (sum(x == y for x, y in zip(right, row, strict=True)), len(right))
+            for right, row in zip(gold, predicted, strict=True)
+        ]
+    )
+    return score(counts, share, counts[:, 1].sum(), cut=cut)
+
+
+def _fit(tagger: Tagger, treebank: Treebank, progress: bool) -> None:
+    read = tagger.words.read(_forms(treebank), tagger.settings.max_length)
+    number = {label: k for k, label in enumerate(tagger.labels)}
+    labels = Ragged(
+        [number[label] for label in row[:n]]
+        for row, n in zip(_tags(treebank, tagger.task), read.n_read, strict=True)
+    )
+    tagger.cut = read.n_cut
+
+    def loss(chosen: np.ndarray) -> Tensor:
+        scores = tagger(read.batch(chosen))
+        wanted = torch.from_numpy(labels.pad(chosen, _NO_TAG)).to(scores.device)
+        return F.cross_entropy(scores.flatten(0, 1), wanted.flatten(), ignore_index=_NO_TAG)
+
+    description = f"{treebank.language} {tagger.task}"
+    tagger.losses = fit(
+        tagger, read.lengths, loss, tagger.settings, description=description, progress=progress
+    )
+
+
+def _labels(treebank: Treebank, task: str) -> tuple[str, ...]:
+    """Every tag the task may give: those of the standard, or ``O`` and the types that are there."""
+    if task not in _FIELDS:
+        raise ValueError(f"task: expected pos or ner, got {task!r}")
+    used = {label for row in _tags(treebank, task) for label in row}
+    if len(used) < 2:
+        raise ValueError(
+            f"treebank: expected at least two tags to tell apart, got {used} in {treebank.name}"
+        )
+    if task == "pos":
+        return UPOS
+    kinds = sorted({label[2:] for label in used} - {""})
+    return ("O", *(f"{letter}-{kind}" for kind in kinds for letter in "BI"))
+
+
+def _tags(treebank: Treebank, task: str) -> list[list[str]]:
+    field = _FIELDS[task]
+    return [[getattr(token, field) for token in s.tokens] for s in treebank.sentences]
+
+
+def _forms(treebank: Treebank) -> list[list[str]]:
+    return [[token.form for token in sentence.tokens] for sentence in treebank.sentences]
+
+
+def _device(encoder: LoadedModel | BiLSTM) -> torch.device:
+    return encoder.device if isinstance(encoder, BiLSTM) else encoder.model.device
