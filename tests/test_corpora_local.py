@@ -69,69 +69,6 @@ def test_detokenise(language, tokens, expected):
     assert corpora.detokenise(tokens, language) == expected
 
 
-# -- treebanks -----------------------------------------------------------------------------------------------------
-
-CONLLU = (
-    "# sent_id = a1\n# text = Au x  y.\n"
-    "1-2\tAu\t_\t_\t_\t_\t_\t_\t_\t_\n"
-    "1\tà\tà\tADP\t_\t_\t3\tcase\t_\t_\n"
-    "2\tle\tle\tDET\t_\tGender=Masc|Number=Sing\t3\tdet\t_\t_\n"
-    "3\tx  y\tx  y\tNOUN\t_\t_\t0\troot\t_\tSpaceAfter=No\n"
-    "3.1\tz\tz\tVERB\t_\t_\t_\t_\t_\t_\n"
-    "4\t.\t.\tPUNCT\t_\t_\t3\tpunct\t_\t_\n"
-    "\n"
-    "1\tet\tet\tCONJ\t_\t_\t0\troot\t_\t_\n"
-)
-
-
-def test_treebank_keeps_syntactic_words_only(tmp_path):
-    path = tmp_path / "fr_toy-ud-test.conllu"
-    path.write_text(CONLLU, "utf-8")
-    bank = corpora.treebank(path)
-    first, second = bank.sentences
-    assert (bank.language, first.sent_id, first.text, second.sent_id) == (
-        "fr",
-        "a1",
-        "Au x  y.",
-        "2",
-    )
-    assert [t.form for t in first.tokens] == ["à", "le", "x  y", "."]
-    assert [t.head for t in first.tokens] == [3, 3, 0, 3]
-    assert first.tokens[1].feats == {"Gender": "Masc", "Number": "Sing"}
-    assert second.tokens[0].upos == "CCONJ"
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("\tSpaceAfter=No", "", "sentence at line 1: line 6: expected 10 columns, got 9"),
-        ("\t3\tdet", "\tx\tdet", "line 5: head: expected a number, got 'x'"),
-        ("\t3\tdet", "\t2\tdet", "sentence at line 1: head: .* token 2: expected another token"),
-        ("4\t.\t.", "5\t.\t.", "line 8: expected word 4, got '5'"),
-        ("DET", "ART", "line 5: upos: expected one of"),
-        ("Gender=Masc", "Masc", "line 5: feats: expected Name=Value"),
-        ("\t0\troot\t_\tS", "\t4\troot\t_\tS", "expected one root, got 0"),
-    ],
-)
-def test_a_malformed_treebank_names_its_line(tmp_path, old, new, message):
-    path = tmp_path / "x.conllu"
-    assert old in CONLLU
-    path.write_text(CONLLU.replace(old, new, 1), "utf-8")
-    with pytest.raises(corpora.CorruptFileError, match=message):
-        corpora.treebank(path)
-
-
-def test_treebanks_that_nobody_has_are_named(tmp_path):
-    with pytest.raises(
-        corpora.MissingLanguageError, match=r"expected one of .*English-EWT.*got 'E'"
-    ):
-        corpora.treebank("E")
-    with pytest.raises(corpora.MissingLanguageError, match="'Faroese-OFT' has test; got 'train'"):
-        corpora.treebank("Faroese-OFT", "train")
-    with pytest.raises(corpora.MissingLanguageError, match=r"PUD has ar .*got 'xx'"):
-        corpora.treebank("PUD-xx")
-
-
 # -- the registry itself -------------------------------------------------------------------------------------------
 
 
@@ -208,7 +145,7 @@ def test_the_mirror_is_what_the_registry_says(real):
                 content = gzip.decompress((real / row.mirror).read_bytes())
                 assert hashlib.sha256(content).hexdigest() == row.sha256, row.mirror
                 checked += 1
-    assert checked == 19 + 224 + 19 + 54 + 19 + 5 + 52 + 123
+    assert checked == 19 + 224 + 19 + 54 + 19 + 5 + 52 + 123 + 29 + 12 + 9
 
 
 @pytest.mark.real_data
@@ -237,13 +174,3 @@ def test_every_real_loader(real):
     text = corpora.text(["bg", "zh"], n_words=50_000)
     for language in text.languages:
         assert 49_000 < sum(map(count_words, text[language])) <= 50_000
-
-
-@pytest.mark.real_data
-def test_real_treebanks(real):
-    assert len(corpora.treebank("PUD-fr")) == 1000
-    assert len(corpora.treebank("Faroese-OFT")) == 1208
-    lemmas = [
-        t.lemma for s in corpora.treebank("Lithuanian-ALKSNIS", "train").sentences for t in s.tokens
-    ]
-    assert any("  " in lemma for lemma in lemmas)  # what the package conllu splits at

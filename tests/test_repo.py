@@ -184,6 +184,7 @@ def test_importing_the_library_loads_no_torch_and_is_quick():
 
 # Each module imports only from rows above its own, or from its own package.
 LAYERS = (
+    "trees",
     "batching hashing models paths ranks texts tidy validation",
     "artificial comoments corpora fitting layouts loading notebooks provenance random_init resampling spans tokenization workflow",
     "classifier moments normformer pretraining records representations scores sources words",

@@ -16,7 +16,10 @@ from typing import Self
 
 import numpy as np
 
+from xsim_lib.trees import fault
+
 __all__ = [
+    "TASKS",
     "UPOS",
     "BilingualDictionary",
     "Classification",
@@ -34,6 +37,9 @@ UPOS = (
     *("ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM"),
     *("PART", "PRON", "PROPN", "PUNCT", "SCONJ", "SYM", "VERB", "X"),
 )
+
+#: What the words of a treebank can be annotated for.
+TASKS = ("pos", "parsing", "ner")
 
 _ENTITY = re.compile(r"O|[BI]-\S+")
 # Scripts written without spaces: there one character, not one run of characters, counts as a word.
@@ -256,25 +262,8 @@ class TreebankSentence:
         tokens = tuple(self.tokens)
         if not tokens:
             raise ValueError(f"tokens: sentence {self.sent_id!r} has none")
-        heads = [token.head for token in tokens]
-        for index, head in enumerate(heads, start=1):
-            if head > len(tokens) or head == index:
-                raise ValueError(
-                    f"head: sentence {self.sent_id!r}, token {index}: expected another token in 0..{len(tokens)}, "
-                    f"got {head}"
-                )
-        if heads.count(0) != 1:
-            raise ValueError(
-                f"head: sentence {self.sent_id!r}: expected one root, got {heads.count(0)}"
-            )
-        for index in range(1, len(tokens) + 1):
-            node, steps = index, 0
-            while node and steps <= len(tokens):
-                node, steps = heads[node - 1], steps + 1
-            if node:
-                raise ValueError(
-                    f"head: sentence {self.sent_id!r}: token {index} never reaches the root"
-                )
+        if wrong := fault([token.head for token in tokens]):
+            raise ValueError(f"head: sentence {self.sent_id!r}: {wrong[1]}")
         object.__setattr__(self, "tokens", tokens)
         object.__setattr__(self, "text", self.text or " ".join(token.form for token in tokens))
 
@@ -284,11 +273,16 @@ class TreebankSentence:
 
 @dataclass(frozen=True)
 class Treebank:
-    """Sentences with trees, of one language."""
+    """Annotated sentences of one language.
+
+    `tasks` says what the annotation is good for. Corpora that have only tags of entities carry placeholders
+    instead of parts of speech and trees; treebanks of Universal Dependencies have no entities, only O.
+    """
 
     name: str
     language: str
     sentences: tuple[TreebankSentence, ...]
+    tasks: tuple[str, ...] = TASKS
 
     def __post_init__(self) -> None:
         _check_text("name", self.name)
@@ -296,6 +290,14 @@ class Treebank:
         object.__setattr__(self, "sentences", tuple(self.sentences))
         if not self.sentences:
             raise ValueError(f"sentences: treebank {self.name} has none")
+        object.__setattr__(self, "tasks", tuple(task for task in TASKS if task in self.tasks))
+
+    def require(self, task: str) -> None:
+        """Raise ValueError if the treebank is not annotated for "pos", "parsing" or "ner"."""
+        if task not in self.tasks:
+            raise ValueError(
+                f"treebank: {self.name} is annotated for {', '.join(self.tasks)}; got task {task!r}"
+            )
 
     def __len__(self) -> int:
         return len(self.sentences)

@@ -8,6 +8,7 @@ the content of a file is compared with the checksum in ``originals/`` before it 
 >>> corpora.xnli_extension(["en", "et"], n=100)  # doctest: +SKIP
 """
 
+from .conllu import conllu_text, write_conllu
 from .errors import (
     ChecksumError,
     CorpusError,
@@ -19,6 +20,7 @@ from .errors import (
 from .labelled import sib200_topics, xnli, xnli_extension_nli
 from .monolingual import text
 from .moses import detokenise
+from .named_entities import entities
 from .overview import Availability, available, describe
 from .own import plain
 from .parallel import PARALLEL, load_pair, ntrex, pud, sib200, tatoeba, xnli_extension
@@ -34,8 +36,10 @@ __all__ = [
     "MissingLanguageError",
     "NetworkError",
     "available",
+    "conllu_text",
     "describe",
     "detokenise",
+    "entities",
     "load_pair",
     "ntrex",
     "plain",
@@ -45,6 +49,7 @@ __all__ = [
     "tatoeba",
     "text",
     "treebank",
+    "write_conllu",
     "xnli",
     "xnli_extension",
     "xnli_extension_nli",
