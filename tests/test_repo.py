@@ -185,13 +185,13 @@ def test_importing_the_library_loads_no_torch_and_is_quick():
 # Each module imports only from rows above its own, or from its own package.
 LAYERS = (
     "trees",
-    "batching hashing models paths ranks texts tidy validation",
+    "batching centred hashing models paths ranks texts tidy validation",
     "artificial comoments corpora fitting layouts loading notebooks provenance random_init resampling spans tokenization workflow",
-    "classifier moments normformer pretraining records representations scores sources words",
+    "classifier left_out moments normformer pretraining records representations scores sources words",
     "bilstm cca cka directions finetuning plots reported sums zoo",
     "tagging",
     "claims profiles similarity",
-    "book comparison experiment",
+    "authors_code book comparison experiment",
     "report",
     "own_model",
     "cli",

@@ -163,6 +163,25 @@ class Run:
                 found.append(Column(f"recorded\n{profile}, {seeds}", recorded))
         return found
 
+    def overview(self) -> pd.DataFrame:
+        """What this page was asked to do, and how many claims judge it: the same on every machine."""
+        group = self.settings.group(self.group)
+        shown = {
+            "profile": self.profile,
+            "models": ", ".join(group.models),
+            "pairs": ", ".join(group.pairs),
+            "sentences per pair": group.n_parallel,
+            "training seeds": ", ".join(map(str, self.seeds)),
+            "claims": len(claims.claims_of(self.paper, self.item)),
+        }
+        return pd.DataFrame({"": shown})
+
+    def coverage(self) -> pd.DataFrame:
+        """How many values were measured, by metric and baseline: the same on every machine."""
+        frame = self.records.frame
+        kind = frame["baseline"].replace("", "measured")
+        return pd.crosstab(frame["metric"], kind).rename_axis(columns=None)
+
     def verdicts(self) -> Styler:
         """Judge the claims about this item on this run and on what is recorded, as a table to read."""
         found = claims.item_table(self.paper, self.item, self.profile, self.records)
@@ -228,6 +247,7 @@ def start(
     seeds: Sequence[int] | None = None,
     group: str = profiles.SCHEMES,
     checkpoints: Mapping[str, Any] | None = None,
+    judged: bool = True,
     **overrides: Any,
 ) -> Run:
     """Begin a notebook: check every parameter before anything is trained.
@@ -240,6 +260,7 @@ def start(
     group : the set of models that the page compares, such as "families".
     checkpoints : name -> public checkpoint (hub name, folder, or a mapping with ``checkpoint``,
         ``revision``, ``dtype``, ``device``) that take the place of the group's models.
+    judged : False for a page that no claim is about; its item is the first word of its file's name.
     **overrides : settings of the profile to replace, such as ``pairs=["en-fr"]``; None keeps them.
 
     Raises
@@ -250,7 +271,8 @@ def start(
     paper, _, name = item.partition(".")
     if not name:
         raise ValueError(f"item: expected PAPER.ITEM such as 'anc2022.fig4', got {item!r}")
-    claims.claims_of(paper, name)  # or verdicts would fail, after hours
+    if judged:
+        claims.claims_of(paper, name)  # or verdicts would fail, after hours
     for key, value in {"seeds": seeds, "checkpoints": checkpoints, **overrides}.items():
         if isinstance(value, str):
             raise ValueError(

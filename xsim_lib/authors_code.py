@@ -1,0 +1,353 @@
+"""What the code of anc2022 computes where it differs from the paper, and what that does to the claims.
+
+Written anew from a reading of the public repository (snapshot c8a25a5); nothing is copied. Variants
+that the library has anyway (signed ANC, sentence-centred matching, ...) are listed here beside those
+that only the authors' code has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from xsim_lib import claims, similarity, validation
+from xsim_lib.records import NothingSelected, Records
+from xsim_lib.resampling import jackknife
+
+if TYPE_CHECKING:
+    from xsim_lib.validation import Array
+
+__all__ = [
+    "DEFINITIONS",
+    "ITEMS",
+    "VARIANTS",
+    "debiased_branch",
+    "examples",
+    "judged",
+    "live_anc",
+    "measure",
+    "script_anc",
+    "single_precision_cka",
+    "singular_value_svcca",
+    "uncentred_pwcca",
+    "whole_text",
+]  # fmt: skip
+
+
+def script_anc(x: Array, y: Array) -> float:
+    """ANC of the script in the authors' instructions: single precision, signed, no absolute value.
+
+    Parameters
+    ----------
+    x, y : (n_samples, n_features), as in `similarity.anc`.
+
+    Returns
+    -------
+    float in [-1, 1]; a constant neuron counts as 0, up to what rounding in its mean makes of it.
+    """
+    a, b = (side - side.mean(0) for side in _single(x, y))
+    return torch.nn.functional.cosine_similarity(a, b, dim=0).mean().item()
+
+
+def live_anc(x: Array, y: Array) -> float:
+    """ANC over the neurons that vary on both sides only; the authors' code and ours count all of them.
+
+    Raises
+    ------
+    ValueError : as `similarity.anc`, or there is no such neuron.
+    """
+    found = similarity.neuron_correlations(x, y)
+    if found.dead.all():
+        raise ValueError("x, y: every neuron is constant on one side")
+    return float(np.abs(found.values[~found.dead]).mean())
+
+
+def single_precision_cka(x: Array, y: Array) -> float:
+    """Linear CKA in feature space in single precision, as in the authors' code (biased)."""
+    a, b = (side - side.mean(0) for side in _single(x, y))
+    norm = torch.linalg.matrix_norm
+    return ((norm(a.T @ b) ** 2) / (norm(a.T @ a) * norm(b.T @ b))).item()
+
+
+def debiased_branch(x: Array, y: Array) -> float:
+    r"""The "debiased" CKA of the file that the authors copied, as far as its result tells.
+
+    .. math:: \frac{\mathrm{HSIC}(X, Y)}{\mathrm{HSIC}(X, X) \, \mathrm{HSIC}(Y, Y)}
+
+    with the unbiased estimates times n (n - 3): the root in the denominator is missing. On the data where
+    the right value is .944 the branch returned 4.5e-11; a missing root is our reconstruction of that,
+    and gives values of that size. It depends on the unit of measurement: twice the activations, a
+    sixteenth of the value.
+    """
+    a, b = (side - side.mean(0) for side in validation.pair(x, y, min_samples=4))
+    n = len(a)
+
+    def hsic(one: Tensor, two: Tensor) -> Tensor:
+        p, q = one.square().sum(1), two.square().sum(1)
+        total = (one.T @ two).square().sum() - n / (n - 2) * (p @ q)
+        return total + p.sum() * q.sum() / ((n - 1) * (n - 2))
+
+    return (hsic(a, b) / (hsic(a, a) * hsic(b, b))).item()
+
+
+def singular_value_svcca(
+    x: Array, y: Array, *, rate: float = 0.99, details: bool = False
+) -> float | tuple[int, int]:
+    """SVCCA that keeps directions while the sum of *singular values* stays below a rate.
+
+    The usual rule takes the fewest directions that reach a share of the *variance* of centred rows.
+    Here rows are not centred, values are not squared, and the direction that would reach the rate is left
+    out, so there is always one too few.
+
+    Parameters
+    ----------
+    x, y : (n_samples, n_features_x), (n_samples, n_features_y)
+    rate : share of the sum of singular values.
+    details : return the numbers of directions kept instead.
+
+    Raises
+    ------
+    ValueError : the first direction reaches the rate by itself, so that none is left.
+    """
+    kept = []
+    for name, side in zip("xy", validation.pair(x, y), strict=True):
+        u, values, _ = torch.linalg.svd(side, full_matrices=False)
+        number = int((values.cumsum(0) / values.sum() < rate).sum())
+        if not number:
+            raise ValueError(f"{name}: its first singular value exceeds the rate {rate}")
+        kept.append((u * values)[:, :number])
+    if details:
+        return tuple(side.shape[1] for side in kept)
+    return similarity.cca(*kept)
+
+
+def uncentred_pwcca(x: Array, y: Array) -> float:
+    r"""PWCCA whose weights come from rows that are not centred.
+
+    .. math:: \alpha_i = \sum_j |\langle X a_i, x_j \rangle|
+
+    with the canonical directions a_i of centred data (variates of unit norm). Without the mean taken out,
+    X a_i are neither orthogonal nor of unit norm, and are not made so. Equal to `similarity.pwcca`
+    if the mean of every neuron of x is 0.
+
+    Raises
+    ------
+    ValueError : as `similarity.pwcca`.
+    """
+    similarity.pwcca(x, y)  # checks
+    a, b = validation.pair(x, y)
+    left, right = (torch.linalg.svd(side - side.mean(0), full_matrices=False) for side in (a, b))
+    ranks = [int((s > 1e-7 * s[0]).sum()) for _, s, _ in (left, right)]
+    u, correlations, _ = torch.linalg.svd(
+        left[0][:, : ranks[0]].T @ right[0][:, : ranks[1]], full_matrices=False
+    )
+    directions = left[2][: ranks[0]].T / left[1][: ranks[0]] @ u
+    weights = ((a @ directions).T @ a).abs().sum(1)
+    return (weights @ correlations.clamp(0, 1) / weights.sum()).item()
+
+
+@dataclass(frozen=True)
+class _Variant:
+    """One way to compute `metric`; `name` is what records call it, "" for the paper's definition."""
+
+    metric: str
+    name: str
+    function: Callable[[Array, Array], float]
+
+
+#: The paper's definitions, as the other pages use them.
+DEFINITIONS = (
+    _Variant("anc", "", similarity.anc),
+    _Variant("cka", "", similarity.linear_cka),
+    _Variant("svcca", "", similarity.svcca),
+    _Variant("pwcca", "", similarity.pwcca),
+    _Variant("matching", "", similarity.matching_accuracy),
+)
+
+
+def _both(x: Array, y: Array, *, details: bool) -> np.ndarray:
+    find = partial(similarity.matching_accuracy, x, y, details=details)
+    return np.concatenate([find(), find(reverse=True)])
+
+
+#: What the authors' code does instead, or also has.
+VARIANTS = (
+    _Variant("anc", "signed", partial(similarity.anc, signed=True)),
+    _Variant("anc", "signed, float32", script_anc),
+    _Variant("anc", "dead left out", live_anc),
+    _Variant("cka", "float32", single_precision_cka),
+    _Variant("cka", "debiased", partial(similarity.linear_cka, debiased=True)),
+    _Variant("cka", "debiased branch", debiased_branch),
+    _Variant("svcca", "99 % variance", partial(similarity.svcca, variance=0.99)),
+    _Variant("svcca", "singular values", singular_value_svcca),
+    _Variant("pwcca", "uncentred weights", uncentred_pwcca),
+    _Variant(
+        "matching", "sentence-centred", partial(similarity.matching_accuracy, centre="sentence")
+    ),
+    _Variant(
+        "matching", "language-centred", partial(similarity.matching_accuracy, centre="language")
+    ),
+    _Variant("matching", "both directions", _both),
+)
+
+#: Which metrics the claims about an item read.
+ITEMS: Mapping[str, tuple[str, ...]] = {
+    "fig1": ("cka",),
+    "fig2": ("matching",),
+    "fig4": ("anc", "cka"),
+    "fig7": ("cka",),
+    "fig9": ("pwcca", "svcca", "cka"),
+}
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Aligned rows that add up like moments, so that `jackknife` can leave blocks of them out."""
+
+    x: Tensor
+    y: Tensor
+
+    n = property(lambda self: len(self.x))
+
+    def __add__(self, other: _Rows) -> _Rows:
+        return _Rows(torch.cat([self.x, other.x]), torch.cat([self.y, other.y]))
+
+
+def measure(
+    x: Tensor, y: Tensor, variants: Sequence[_Variant], *, blocks: int = 10, baseline: str = ""
+) -> Iterator[dict[str, Any]]:
+    """Rows for `Run.record`: every variant at every layer.
+
+    Parameters
+    ----------
+    x, y : (n_layers + 1, n_samples, n_features)
+    variants : of `DEFINITIONS` and `VARIANTS`.
+    blocks : of the jackknife that gives `lower` and `upper` (95 %); for a share of hits these follow from
+        its own variance, since fewer sentences would be fewer candidates. 0 for values alone.
+    baseline : what x and y are: "" for the measurement itself, else "shuffled" or "untrained".
+    """
+    for layer, (a, b) in enumerate(zip(x.double(), y.double(), strict=True)):
+        place = {"layer": layer, "n_layers": len(x) - 1, "n": len(a), "baseline": baseline}
+        for variant in variants:
+            names = {"metric": variant.metric, "variant": variant.name}
+            if variant.metric == "matching":
+                hits = variant.function(a, b, details=True)
+                value, half = hits.mean(), 1.96 * hits.std() / len(hits) ** 0.5
+                ends = {"lower": value - half, "upper": value + half} if blocks else {}
+                yield {**names, **place, "value": float(value), **ends}
+            elif not blocks:
+                yield {**names, **place, "value": float(variant.function(a, b))}
+            else:
+                parts = [_Rows(a[k::blocks], b[k::blocks]) for k in range(blocks)]
+                found = jackknife(lambda r, of=variant.function: of(r.x, r.y), parts)
+                ends = {"lower": found.lower, "upper": found.upper}
+                yield {**names, **place, "value": found.estimate, **ends}
+
+
+def whole_text(name: str) -> tuple[_Variant, ...]:
+    """`DEFINITIONS` under the name of another way to turn text into vectors."""
+    return tuple(_Variant(d.metric, name, d.function) for d in DEFINITIONS)
+
+
+def judged(
+    records: Records, metrics: Sequence[str], names: Sequence[str], profile: str, *, first: int = 0
+) -> pd.DataFrame:
+    """What the claims become when a variant takes the place of the paper's definition.
+
+    Parameters
+    ----------
+    records : rows of `measure` with model, pair and seed.
+    metrics : whose claims, by `ITEMS`; a variant replaces the definition of each of these that it has.
+    names : variants, "" for the paper's definition.
+    profile : as in `claims.judge`.
+    first : layers below are left out.
+
+    Returns
+    -------
+    DataFrame with columns claim, variant, verdict, condition, measured. `verdict` is the rule's own;
+    `condition` ("holds", "fails" or "") the predicate on the mean over seeds, whatever the rule says
+    about scale: at smoke, for instance, the rule decides nothing.
+    """
+    frame = records.frame
+    frame = frame[frame["layer"] >= first]
+    rows = []
+    for name in names:
+        own = frame[(frame["variant"] == name) & frame["metric"].isin(metrics)]
+        rest = frame[(frame["variant"] == "") & ~frame["metric"].isin(own["metric"])]
+        together = pd.concat([own.assign(variant=""), rest])
+        for item, read in ITEMS.items():
+            if not set(read) & set(own["metric"]):
+                continue
+            here = Records(together.assign(item=item))
+            for claim in claims.claims_of("anc2022", item):
+                if claim.item == item:
+                    rows.append({"variant": name, **_decided(claim, here, profile)})
+    return pd.DataFrame(rows, columns=["claim", "variant", "verdict", "condition", "measured"])
+
+
+def _decided(claim: claims.Claim, records: Records, profile: str) -> dict[str, str]:
+    verdict = claims.judge(claim, records, profile)
+    try:
+        mean = records if len(records.seeds) == 1 else records.mean_over_seeds()
+        outcome = claims.predicate_of(claim)(mean)
+        condition, measured = "holds" if outcome.holds else "fails", outcome.measured
+    except NothingSelected:
+        condition, measured = "", "lacks what the claim reads"
+    return {
+        "claim": claim.id.removeprefix("anc2022."),
+        "verdict": verdict.verdict,
+        "condition": condition,
+        "measured": measured,
+    }
+
+
+def examples(seed: int = 0) -> pd.DataFrame:
+    """Small data on which a variant and the definition are far apart: columns case, variant, value."""
+    random = np.random.default_rng(seed)
+    rows = []
+
+    def add(case: str, **values: float) -> None:
+        rows.extend(
+            {"case": case, "variant": k.replace("_", " "), "value": v} for k, v in values.items()
+        )
+
+    x = random.standard_normal((1000, 5))
+    x[:, 4] = 1.0
+    add("four perfect neurons, one dead", counted=similarity.anc(x, x), left_out=live_anc(x, x))
+    for n in (100, 1000, 10_000):
+        x, y = random.standard_normal((2, n, 256))
+        signed = abs(similarity.anc(x, y, signed=True))
+        add(f"independent data, n = {n:,}", absolute=similarity.anc(x, y), signed=signed)
+    shared = random.standard_normal((1000, 100))
+    x, y = (10 * (shared + 0.25 * random.standard_normal((1000, 100))) for _ in range(2))
+    add(
+        "similar data, CKA",
+        biased=similarity.linear_cka(x, y),
+        debiased=similarity.linear_cka(x, y, debiased=True),
+        debiased_branch=debiased_branch(x, y),
+    )
+    x, y = (
+        shared[:, :20] + 0.3 * random.standard_normal((1000, 20)) + random.standard_normal(20)
+        for _ in range(2)
+    )
+    match = partial(similarity.matching_accuracy, x, y)
+    add(
+        "both languages shifted as a whole, matching",
+        raw=match(),
+        sentence_centred=match(centre="sentence"),
+        language_centred=match(centre="language"),
+    )
+    add("the same, PWCCA", centred=similarity.pwcca(y, x), uncentred=uncentred_pwcca(y, x))
+    return pd.DataFrame(rows)
+
+
+def _single(x: Array, y: Array) -> tuple[Tensor, Tensor]:
+    a, b = validation.pair(x, y, same_features=True)
+    return a.float(), b.float()
