@@ -177,6 +177,14 @@ def test_cognates_follow_the_phylogeny(seed):
     assert et > 0.8
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_loans_bring_one_of_two_equally_related_languages_closer(seed):
+    family = presets.baltic6(seed=seed)
+    fr, pl, lt, lv, et = (lexical_distance(family, "en", x) for x in ("fr", "pl", "lt", "lv", "et"))
+    assert fr + 0.05 < pl < min(lt, lv) < et
+    assert lexical_distance(family, "lt", "lv") < min(lt, lv)
+
+
 def test_without_cognates_relatives_are_strangers():
     family = presets.european4(seed=0, cognates=False, borrowings=())
     assert lexical_distance(family, "en", "fr") > 0.8

@@ -95,14 +95,31 @@ def test_a_mistake_is_one_line_and_exit_code_2(home, monkeypatch, capsys):
     for arguments, message in (
         (["run", "nope"], "xsim: notebook: 'nope': no such notebook; expected one of show"),
         (["run", "show", "--set", "seed=1"], "xsim: parameter: show has profile; got 'seed'"),
+        (["run", "show", "--profile", "tiny"], "xsim: profile: expected one of smoke, mini, real"),
+        (["run", "show", "--set", "profile=tiny"], "xsim: profile: expected one of smoke"),
         (["run", "show", "--set", "seed"], "xsim: --set: expected parameter=value, got 'seed'"),
         (["models", "--profile", "tiny"], "xsim: profile: anc2022 has smoke"),
         (["claims", "--profile", "tiny"], "xsim: profile: "),
         (["collect", "--profile", "smoke"], "xsim: no records of single seeds"),
         (["sync", "nope"], "xsim: notebook: "),
         (["train", "bert", "--model", "a", "--seed", "1"], "xsim: paper: expected one of anc2022"),
+        (
+            ["train", "anc2022", "--profile", "tiny", "--model", "a", "--seed", "1"],
+            "xsim: profile: anc2022 has smoke",
+        ),
     ):
         assert refused(monkeypatch, capsys, *arguments).startswith(message), arguments
+    assert not list(home.rglob("*.failed.ipynb"))  # all refused before a kernel was started
+
+
+def test_an_unknown_profile_of_a_paper_starts_no_notebook(home, monkeypatch, capsys):
+    folder = home / "notebooks" / "anc2022"
+    folder.mkdir(parents=True)
+    nbformat.write(nbformat.v4.new_notebook(), folder / "fig4_show.ipynb")
+    line = refused(monkeypatch, capsys, "run", "anc2022/fig4", "--profile", "tiny")
+    assert line.startswith("xsim: profile: anc2022 has smoke, mini, real")
+    assert line.endswith("got 'tiny'")
+    assert not (home / "_build").exists()
 
 
 @pytest.mark.parametrize(

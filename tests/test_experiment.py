@@ -1,12 +1,16 @@
 """A run from its first check to its files: nothing wrong starts, nothing measured gets lost."""
 
 import json
+import math
 
 import pandas as pd
 import pytest
 
-from xsim_lib import claims, experiment, hashing, paths, records
+from xsim_lib import claims, experiment, hashing, loading, paths, records
 from xsim_lib.comparison import compare
+from xsim_lib.models import EncoderConfig, EncoderForMaskedLM
+from xsim_lib.texts import Corpus
+from xsim_lib.tokenization import train_tokenizer
 
 PAIR = "en-fr"
 
@@ -37,6 +41,7 @@ def start(item="anc2022.fig4", **options):
         ({"pairs": ["en-xx"]}, "got 'xx'"),
         ({"seeds": [0]}, "seeds: expected seeds other than the sweep's"),
         ({"pears": ["en-fr"]}, "pears"),
+        ({"checkpoints": "xlm-roberta-base"}, "checkpoints: expected a mapping, got the string"),
     ],
 )
 def test_nothing_starts_with_a_wrong_parameter(arguments, message):
@@ -108,6 +113,91 @@ def test_models_are_at_equal_loss_of_all_schemes_also_where_one_is_shown():
     assert list(every) == list(run.settings.models)
     assert list(one) == ["scale_pre"]
     assert every["scale_pre"][1] == one["scale_pre"][1]
+
+
+def test_models_of_a_group_are_its_last_snapshots_and_come_one_at_a_time(monkeypatch):
+    groups = {"twins": ["scale_pre", "scale_post"]}
+    run = start(group="twins", groups=groups)
+    assert run.names == ("scale_pre", "scale_post")
+    found = run.models(1)
+    assert list(found) == list(run.names)
+    for name, (model, loss) in found.items():
+        history = run.checkpoint(name, 1).history
+        assert loss == history["loss"].iloc[-1]
+        assert model.name == name
+    assert list(run.models(1, "scale_post", group="twins")) == ["scale_post"]
+    loaded = []
+    monkeypatch.setattr(
+        experiment.zoo.Checkpoint, "load", lambda self: loaded.append(self.spec.name)
+    )
+    next(run.each(1))
+    assert loaded == ["scale_pre"]
+    with pytest.raises(
+        ValueError, match="names: group twins has scale_pre, scale_post; got 'bert'"
+    ):
+        run.models(1, "bert")
+    with pytest.raises(ValueError, match=r"group: this profile has .*; got 'mlm9'"):
+        start(group="mlm9")
+
+
+# ---------------------------------------------------------------- public models
+def public(folder):
+    """Save a tiny checkpoint that was not trained here."""
+    lines = ("a bad cab", "dab a cad", "b a d c, d a b!")
+    tokenizer = train_tokenizer(Corpus("letters", {"aa": lines}), 40)
+    config = EncoderConfig(
+        vocab_size=len(tokenizer), hidden_size=8, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=16, max_position_embeddings=128, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    with loading.quiet_transformers():
+        EncoderForMaskedLM(config).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_public_models_take_the_place_of_those_trained_here(project, tmp_path, monkeypatch):
+    monkeypatch.setattr(experiment.zoo, "get", None)  # nothing is trained
+    folder = public(tmp_path / "elsewhere" / "mine")
+    run = start(pairs=[PAIR], checkpoints={"a": str(folder), "b": {"checkpoint": str(folder)}})
+    assert run.names == ("a", "b")
+    for name, model, loss in run.each(1):
+        assert math.isnan(loss)
+        rows = compare(model, run.parallel, baselines=(), progress=False)
+        run.record(rows, model=name, seed=1)
+    footer = run.finish()[""]
+    made = records.read_provenance(
+        project / "_build" / "smoke" / "records" / "anc2022.fig4.parquet"
+    )
+    weights = made["parameters"]["public_checkpoints"]["a"]["weights"]
+    expected = {"model.safetensors": hashing.file_sha256(folder / "model.safetensors")}
+    assert weights == hashing.stable_hash(expected)
+    assert footer["public models"].startswith(f"mine at {weights[:12]}, mine at")
+    texts = {pair: corpus.fingerprint for pair, corpus in run.parallel.items()}
+    assert made["data_hash"] == hashing.stable_hash(texts)[:16]
+    assert made["parameters"]["checkpoints"] == {"a": "mine", "b": {"checkpoint": "mine"}}
+    assert str(project) not in json.dumps(made)
+
+
+def test_other_weights_give_another_provenance(project, tmp_path):
+    ids = []
+    for k in range(2):
+        run = start(pairs=[PAIR], checkpoints={"a": str(public(tmp_path / str(k) / "mine"))})
+        run.record([{"metric": "n_layers", "value": 2}], model="a", seed=1)
+        next(run.each(1))
+        ids.append(run.finish().loc["provenance id", ""])
+    assert ids[0] != ids[1]
+
+
+def test_a_page_without_models_and_text_can_finish():
+    run = start("anc2022.s5.1")
+    run.record([{"metric": "anc", "value": 0.5}], model="random", seed=1)
+    assert run.finish().loc["data", ""] == "no text"
+
+
+def test_a_public_model_that_is_not_there_is_named(tmp_path):
+    run = start(checkpoints={"a": str(tmp_path / "nothing")})
+    with pytest.raises(ValueError, match="name_or_folder: no folder and no model"):
+        run.models(1)
 
 
 def test_two_values_for_one_measurement_are_refused():

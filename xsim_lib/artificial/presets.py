@@ -13,7 +13,7 @@ from typing import Any
 from .family import Family
 from .spec import Borrowing, FamilySpec, LanguageSpec
 
-__all__ = ["eurasian14", "european4", "transfer15"]
+__all__ = ["baltic6", "eurasian14", "european4", "transfer15"]
 
 Changes = Mapping[str, Any]
 
@@ -52,6 +52,37 @@ def european4(
     settings = {
         "trees": ("((en:0.3,fr:0.3):0.3,bg:0.6);", "et:0.6;"),
         "borrowings": (Borrowing(donor="fr", recipient="en", rate=0.1),),
+    }
+    return _family(seed, languages, every, each, settings | overrides)
+
+
+def baltic6(
+    seed: int = 0,
+    *,
+    every: Changes | None = None,
+    each: Mapping[str, Changes] | None = None,
+    **overrides,
+) -> Family:
+    """Six languages in the roles that those of Figure 3 have in anc2022, all in one script.
+
+    fr is a sister of en; pl a cousin with loans from fr, like en; lt and lv, sisters of each other, are as
+    far from en by descent as pl but without loans; et is unrelated.
+    """
+    inflected = {"agreement": True, "cases": True, "pro_drop": 0.6, "order_noise": 0.3}
+    languages = {
+        "en": {"articles": "word", "particle_rate": 0.9},
+        "fr": _ROMANCE,
+        "pl": inflected | {"particle_rate": 1.1},
+        "lt": inflected,
+        "lv": inflected | {"particle_rate": 0.9},
+        "et": _AGGLUTINATIVE,
+    }
+    settings = {
+        "trees": ("((en:0.3,fr:0.3):0.3,(pl:0.4,(lt:0.25,lv:0.25):0.15):0.2);", "et:0.6;"),
+        "borrowings": (
+            Borrowing(donor="fr", recipient="en", rate=0.1),
+            Borrowing(donor="fr", recipient="pl", rate=0.1),
+        ),
     }
     return _family(seed, languages, every, each, settings | overrides)
 
