@@ -65,7 +65,7 @@ def baltic6(
 ) -> Family:
     """Six languages in the roles that those of Figure 3 have in anc2022, all in one script.
 
-    fr is a sister of en; pl a cousin with loans from fr, like en; lt and lv, sisters of each other, are as
+    fr is a sister of en; pl a cousin with many loans from fr; lt and lv, sisters of each other, are as
     far from en by descent as pl but without loans; et is unrelated.
     """
     inflected = {"agreement": True, "cases": True, "pro_drop": 0.6, "order_noise": 0.3}
@@ -81,7 +81,7 @@ def baltic6(
         "trees": ("((en:0.3,fr:0.3):0.3,(pl:0.4,(lt:0.25,lv:0.25):0.15):0.2);", "et:0.6;"),
         "borrowings": (
             Borrowing(donor="fr", recipient="en", rate=0.1),
-            Borrowing(donor="fr", recipient="pl", rate=0.1),
+            Borrowing(donor="fr", recipient="pl", rate=0.25),
         ),
     }
     return _family(seed, languages, every, each, settings | overrides)
