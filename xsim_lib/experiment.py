@@ -164,15 +164,16 @@ class Run:
         return found
 
     def overview(self) -> pd.DataFrame:
-        """What this page was asked to do, and how many claims judge it: the same on every machine."""
-        group = self.settings.group(self.group)
+        """What this page was asked to do, and which claims it judges: the same on every machine."""
+        group, prefix = self.settings.group(self.group), f"{self.paper}.{self.item}."
+        judged = [c.id for c in claims.all_claims() if (c.paper, c.item) == (self.paper, self.item)]
         shown = {
             "profile": self.profile,
             "models": ", ".join(group.models),
             "pairs": ", ".join(group.pairs),
             "sentences per pair": group.n_parallel,
             "training seeds": ", ".join(map(str, self.seeds)),
-            "claims": len(claims.claims_of(self.paper, self.item)),
+            "claims": ", ".join(c.removeprefix(prefix) for c in judged) or "none",
         }
         return pd.DataFrame({"": shown})
 
