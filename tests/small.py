@@ -6,7 +6,7 @@ from functools import cache
 
 import torch
 
-from xsim_lib.models import EncoderConfig, EncoderForMaskedLM, LoadedModel
+from xsim_lib.models import EncoderConfig, EncoderForCausalLM, EncoderForMaskedLM, LoadedModel
 from xsim_lib.pretraining import PretrainingSettings
 from xsim_lib.sources import Artificial
 from xsim_lib.texts import Corpus, ParallelCorpus
@@ -42,18 +42,25 @@ def tokenizer():
     return train_tokenizer(corpus(), 200, max_length=128)
 
 
-def masked_lm(norm="pre", *, dropout=0.0, seed=0, **sizes) -> EncoderForMaskedLM:
+def masked_lm(norm="pre", **options) -> EncoderForMaskedLM:
     """A fresh model; the global random state is left as it was."""
+    return _language_model(EncoderForMaskedLM, norm=norm, **options)
+
+
+def causal_lm(norm="pre", **options) -> EncoderForCausalLM:
+    """The same, predicting the next token."""
+    return _language_model(EncoderForCausalLM, norm=norm, causal=True, **options)
+
+
+def _language_model(kind, *, seed=0, **options):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return EncoderForMaskedLM(
+        return kind(
             EncoderConfig(
                 vocab_size=len(tokenizer()),
                 max_position_embeddings=128,
                 pad_token_id=tokenizer().pad_token_id,
-                norm=norm,
-                dropout=dropout,
-                **{**ENCODER, **sizes},
+                **{**ENCODER, **options},
             )
         )
 
@@ -62,13 +69,13 @@ def loaded(norm="pre", **options) -> LoadedModel:
     return LoadedModel(f"small_{norm}", masked_lm(norm, **options).encoder.eval(), tokenizer())
 
 
-def spec(name="small", *, sentences=80, norm="post", **training) -> ModelSpec:
+def spec(name="small", *, sentences=80, norm="post", causal=False, **training) -> ModelSpec:
     return ModelSpec(
         name=name,
         source=SOURCE.model_copy(update={"sentences": sentences}),
         vocabulary=200,
-        encoder={**ENCODER, "norm": norm},
-        training=SETTINGS.model_copy(update=training),
+        encoder={**ENCODER, "norm": norm, **({"causal": True} if causal else {})},
+        training=SETTINGS.model_copy(update={"objective": "clm" if causal else "mlm", **training}),
     )
 
 

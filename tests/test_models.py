@@ -327,6 +327,10 @@ def test_untrained_is_fresh_reproducible_and_touches_no_other_randomness(make, m
     [
         ({"norm": "rms"}, r"norm: expected one of post, pre, normformer, got 'rms'"),
         ({"hidden_size": 13}, r"hidden_size: expected a multiple of 3 heads, got 13"),
+        (
+            {"separate_layers": [1, 4]},
+            r"separate_layers: expected numbers from 1 to 3, got \[1, 4\]",
+        ),
         ({"norm": "pre", "residual_scaling": True}, r"residual_scaling: .* got norm='pre'"),
     ],
 )

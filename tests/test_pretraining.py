@@ -12,16 +12,15 @@ import pytest
 import small
 import torch
 import torch.nn.functional as F
-from hypothesis import given
-from hypothesis import strategies as st
-from pydantic import ValidationError
 from safetensors.torch import load_file
 from transformers import AutoModel
 
-from xsim_lib import pretraining
 from xsim_lib.batching import by_length
 from xsim_lib.models import EncoderForMaskedLM
-from xsim_lib.pretraining import IGNORED, STATE, PretrainingSettings, mask_tokens, pretrain
+from xsim_lib.pretraining import IGNORED, STATE, loop, mask_tokens, objectives, pretrain, state
+from xsim_lib.pretraining.objectives import ordinary
+from xsim_lib.pretraining.sentences import read
+from xsim_lib.texts import Corpus
 
 HERE = Path(__file__).parent
 
@@ -30,11 +29,11 @@ def settings(**changes):
     return small.SETTINGS.model_copy(update=changes)
 
 
-def train(folder, model=None, wanted=small.SETTINGS):
+def train(folder, model=None, wanted=small.SETTINGS, **options):
     """A model after training, and its history."""
     model = model or small.masked_lm(dropout=0.1)
-    history = pretrain(model, small.tokenizer(), small.corpus(), wanted, folder, progress=False)
-    return model, history
+    options = {"progress": False, **options}
+    return model, pretrain(model, small.tokenizer(), small.corpus(), wanted, folder, **options)
 
 
 def same_weights(a, b):
@@ -64,19 +63,62 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_does_not(tmp_path
     assert not same_weights(first, other)
 
 
+def test_the_callers_random_state_is_left_as_it_was(tmp_path):
+    torch.manual_seed(5)
+    before, model = torch.get_rng_state(), small.masked_lm(dropout=0.1)
+    train(tmp_path, model)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("exponent", [None, 0.7])
+def test_a_causal_model_learns_to_predict_the_next_token(tmp_path, exponent):
+    changes = {"steps": 60, "learning_rate": 2e-2, "tokens_per_step": 512}
+    wanted = settings(objective="clm", sampling_exponent=exponent, **changes)
+    model, history = train(tmp_path / "a", small.causal_lm("pre"), wanted)
+    assert history["loss"].is_monotonic_decreasing
+    assert history["loss"].iloc[-1] < 4.5 < np.log(len(small.tokenizer()))
+    total, count = 0.0, 0  # one sentence at a time, by the definition
+    texts = read(small.corpus(), small.tokenizer(), wanted, own_words=False)
+    for sentences in (text.held_out for text in texts):
+        for row in range(len(sentences.ends)):
+            ids = sentences.batch(np.array([row]), 0)
+            logits = model.eval()(ids).logits[0, :-1]
+            total += F.cross_entropy(logits, ids[0, 1:], reduction="sum").item()
+            count += ids.shape[1] - 1
+    assert history["loss"].iloc[-1] == pytest.approx(total / count, rel=1e-5)
+    again, repeated = train(tmp_path / "b", small.causal_lm("pre"), wanted)
+    assert same_weights(model, again)
+    pd.testing.assert_frame_equal(history, repeated, check_exact=True)
+
+
+def test_half_precision_may_follow_full_precision_in_one_process(tmp_path):
+    losses = {}
+    for precision in ("fp32", "bf16", "fp32"):
+        model = small.masked_lm()
+        wanted = settings(precision=precision, steps=3, evaluations=1)
+        _, history = train(tmp_path / f"{len(losses)}{precision}", model, wanted)
+        losses.setdefault(precision, []).append(history["loss"].iloc[-1])
+        assert model.dtype == torch.float32
+    assert losses["bf16"][0] == pytest.approx(losses["fp32"][0], abs=0.05)
+    assert losses["bf16"][0] != losses["fp32"][0]
+
+
 def test_evaluation_is_the_mean_cross_entropy_of_the_masked_tokens():
     tokenizer, model = small.tokenizer(), small.masked_lm(dropout=0.5).train()
     lines = list(small.corpus()["en"][:15])
-    sentences = pretraining.Sequences.encode(tokenizer, lines, 64)
+    corpus = Corpus("part", {"en": [*lines, *small.corpus()["en"][15:20]]})
+    wanted = settings(held_out=15)
+    (text,) = read(corpus, tokenizer, wanted, own_words=False)
+    sentences = text.held_out
     torch.manual_seed(5)
-    got = pretraining.evaluate(model, tokenizer, sentences, small.SETTINGS)
+    got = loop.evaluate(model, [text], wanted)
     assert model.training  # it goes on with dropout afterwards
     losses = []
     model.eval()
     order = np.argsort(sentences.lengths, kind="stable")
     for k, rows in enumerate(by_length(order, sentences.lengths, 4 * 128)):
         ids = sentences.batch(rows, tokenizer.pad_token_id)
-        inputs, labels = mask_tokens(ids, tokenizer, 0.3, seed=(0, k))
+        inputs, labels = mask_tokens(ids, tokenizer, 0.3, ordinary(tokenizer), seed=(0, k))
         for row, label in zip(inputs, labels, strict=True):
             length = int((row != tokenizer.pad_token_id).sum())
             logits = model(row[None, :length]).logits[0]
@@ -111,7 +153,7 @@ def test_a_kill_between_any_two_files_loses_nothing(tmp_path, monkeypatch, unfin
     class Killed(BaseException):
         pass
 
-    real, evaluations = pretraining.atomic_write, []
+    real, evaluations = state.atomic_write, []
 
     def dies(path):
         kind = {"history.csv": "history", STATE: "state"}.get(path.name, "snapshot")
@@ -120,31 +162,31 @@ def test_a_kill_between_any_two_files_loses_nothing(tmp_path, monkeypatch, unfin
             raise Killed
         return real(path)
 
-    monkeypatch.setattr(pretraining, "atomic_write", dies)
+    monkeypatch.setattr(state, "atomic_write", dies)
     with pytest.raises(Killed):
         train(tmp_path / "cut")
-    monkeypatch.setattr(pretraining, "atomic_write", real)
+    monkeypatch.setattr(state, "atomic_write", real)
     steps = []
-    monkeypatch.setattr(
-        pretraining, "_step", lambda *a, step=pretraining._step: steps.append(a[-1]) or step(*a)
-    )
+    monkeypatch.setattr(loop, "_step", lambda *a, step=loop._step: steps.append(a[-1]) or step(*a))
     resumed, history = train(tmp_path / "cut", small.masked_lm(dropout=0.1, seed=7))
     assert steps == list(range(5, 13))  # from the first evaluation on, not from the start
     assert same_weights(whole, resumed)
-    pd.testing.assert_frame_equal(history, expected, check_exact=False, rtol=1e-12)
-    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "cut" / "history.csv"), history)
+    pd.testing.assert_frame_equal(history, expected, check_exact=True)
+    written = pd.read_csv(tmp_path / "cut" / "history.csv")
+    pd.testing.assert_frame_equal(written, history, check_exact=True)
 
 
 _CHILD = """
 import os, signal, sys
 import small
 from xsim_lib import pretraining
-real = pretraining._step
+from xsim_lib.pretraining import loop
+real = loop._step
 def step(*arguments):
     if arguments[-1] == int(sys.argv[2]):
         os.kill(os.getpid(), signal.SIGKILL)
     return real(*arguments)
-pretraining._step = step
+loop._step = step
 settings = small.SETTINGS.model_copy(update={"steps": 40, "evaluations": 4})
 model = small.masked_lm("normformer", dropout=0.1)
 pretraining.pretrain(
@@ -174,7 +216,7 @@ def test_kill_minus_9_then_resume_is_bit_identical_to_an_uninterrupted_run(tmp_p
     assert a.keys() == b.keys()
     assert all(torch.equal(a[name], b[name]) for name in a)
     histories = [pd.read_csv(tmp_path / n / "history.csv") for n in ("killed", "whole")]
-    pd.testing.assert_frame_equal(*histories, check_exact=False, rtol=1e-12)
+    pd.testing.assert_frame_equal(*histories, check_exact=True)
 
 
 # ---------------------------------------------------------------- ranks
@@ -223,119 +265,83 @@ def test_two_ranks_give_the_weights_of_one_process(tmp_path):
             pd.testing.assert_frame_equal(history, pd.read_csv(one / "history0.csv"), rtol=1e-5)
 
 
-# ---------------------------------------------------------------- masks
-def _ids(rows=400, length=40, seed=0):
-    """Rows of ordinary tokens between <s> and </s>, a third of each row padding."""
-    tokenizer = small.tokenizer()
-    generator = torch.Generator().manual_seed(seed)
-    ids = torch.randint(
-        len(tokenizer.all_special_ids), len(tokenizer), (rows, length), generator=generator
+# ---------------------------------------------------------------- errors
+def test_divergence_is_an_error_that_names_the_learning_rate(tmp_path):
+    message = r"learning_rate: training diverged at step \d .*1e\+30.* finite training loss"
+    with pytest.raises(ValueError, match=message):
+        train(tmp_path, wanted=settings(learning_rate=1e30))
+    assert not any(tmp_path.iterdir())  # nothing of it is kept
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_a_model_that_is_broken_when_it_is_evaluated_is_an_error(tmp_path, monkeypatch, last):
+    """The loss of a step comes before its update: the last update is only seen by the evaluation."""
+    real, bad = loop._step, 12 if last else 4
+
+    def step(model, *arguments):
+        found = real(model, *arguments)
+        if arguments[-1] == bad:
+            with torch.no_grad():
+                next(model.parameters()).fill_(torch.nan)
+        return found
+
+    monkeypatch.setattr(loop, "_step", step)
+    with pytest.raises(
+        ValueError, match=f"learning_rate: .* at step {bad} .* finite held-out loss"
+    ):
+        train(tmp_path)
+    kept = sorted(p.name for p in tmp_path.glob("snapshots/*"))
+    assert kept == (["0000004", "0000008"] if last else [])
+
+
+def test_batches_of_mixed_languages_cannot_be_read_by_a_tokenizer_per_language(tmp_path):
+    tokenizers = dict.fromkeys(("en", "fr"), small.tokenizer())
+    with pytest.raises(ValueError, match="sampling_exponent: expected a number"):
+        pretrain(small.masked_lm(), tokenizers, small.corpus(), settings(), tmp_path)
+    with pytest.raises(ValueError, match="sampling_exponent: expected a number"):
+        train(tmp_path, rewrite=lambda lines, language, seed: lines)
+
+
+# ---------------------------------------------------------------- rewriting
+def test_sentences_are_rewritten_for_training_and_not_for_evaluation(tmp_path):
+    wanted, seen = settings(sampling_exponent=1.0), []
+
+    def rewrite(lines, language, seed):
+        seen.append((set(lines), language, seed))
+        return lines
+
+    plain, history = train(tmp_path / "plain", wanted=wanted)
+    same, repeated = train(tmp_path / "same", wanted=wanted, rewrite=rewrite)
+    assert same_weights(plain, same)
+    assert [seed for *_, seed in seen] == [(3, step) for step in range(1, 13)]
+    texts = {
+        t.language: t for t in read(small.corpus(), small.tokenizer(), wanted, own_words=False)
+    }
+    assert {language for _, language, _ in seen} == {"en", "fr"}
+    assert all(lines <= set(texts[language].lines) for lines, language, _ in seen)
+    other, changed = train(
+        tmp_path / "b", wanted=wanted, rewrite=lambda lines, *_: [line.upper() for line in lines]
     )
-    ids[:, 0] = tokenizer.bos_token_id
-    ids[:, length * 2 // 3] = tokenizer.eos_token_id
-    ids[:, length * 2 // 3 + 1 :] = tokenizer.pad_token_id
-    return ids
+    assert not same_weights(plain, other)
+    pd.testing.assert_frame_equal(history, repeated, check_exact=True)
+    assert changed["tokens"].iloc[-1] != history["tokens"].iloc[-1]
 
 
-def test_masks_follow_berts_recipe():
-    tokenizer, ids = small.tokenizer(), _ids()
-    specials = torch.tensor(tokenizer.all_special_ids)
-    assert set(range(5)) == set(specials.tolist())  # _ids draws its ordinary tokens above them
-    inputs, labels = mask_tokens(ids, tokenizer, 0.3, seed=(1, 1))
-    special, chosen = torch.isin(ids, specials), labels != IGNORED
-    n = int((~special).sum())
-    assert not (chosen & special).any()
-    assert torch.equal(labels[chosen], ids[chosen])
-    assert torch.equal(inputs[~chosen], ids[~chosen])
-    assert chosen.sum() / n == pytest.approx(0.3, abs=0.02)
-    masked = inputs[chosen] == tokenizer.mask_token_id
-    kept = inputs[chosen] == ids[chosen]
-    assert masked.float().mean() == pytest.approx(0.8, abs=0.03)
-    assert kept.float().mean() == pytest.approx(0.1, abs=0.02)
-    replaced = inputs[chosen][~masked & ~kept]
-    assert not torch.isin(replaced, specials).any()
-    assert len(replaced.unique()) > 100  # from the whole vocabulary
-
-
-def test_at_least_one_token_is_masked_and_never_a_special_one():
-    ids = _ids(rows=1, length=6)
-    for step in range(20):
-        _, labels = mask_tokens(ids, small.tokenizer(), 1e-9, seed=(0, step))
-        (place,) = (labels != IGNORED).nonzero()[:, 1].tolist()
-        assert 0 < place < 4
-
-
-def test_masks_are_a_function_of_seed_and_step_alone():
-    tokenizer, ids = small.tokenizer(), _ids(rows=20)
-    first = mask_tokens(ids, tokenizer, 0.3, seed=(1, 2))
-    torch.manual_seed(123)
-    before = torch.get_rng_state()
-    again = mask_tokens(ids, tokenizer, 0.3, seed=(1, 2))
-    assert torch.equal(before, torch.get_rng_state())
-    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
-    for seed in ((1, 3), (2, 2), (2, 1)):
-        other = mask_tokens(ids, tokenizer, 0.3, seed=seed)
-        assert not torch.equal(first[1], other[1])
-
-
-# ---------------------------------------------------------------- batches
-@given(
-    st.lists(st.integers(1, 60), min_size=1, max_size=200), st.integers(1, 200)
-)  # fmt: skip
-def test_by_length_takes_each_sentence_once_and_respects_the_limit(lengths, tokens):
-    lengths = np.array(lengths)
-    order = np.argsort(lengths, kind="stable")
-    batches = list(by_length(order, lengths, tokens))
-    assert np.concatenate(batches).tolist() == order.tolist()
-    for batch, after in zip(batches, [*batches[1:], None], strict=True):
-        assert len(batch) == 1 or len(batch) * lengths[batch].max() <= tokens
-        if after is not None:  # as full as it can be
-            assert (len(batch) + 1) * lengths[after[0]] > tokens
-
-
-def test_every_epoch_takes_each_sentence_once_in_an_order_of_its_own():
-    lines = list(small.corpus()["en"])
-    sentences = pretraining.Sequences.encode(small.tokenizer(), lines, 64)
-    stream = pretraining._batches(sentences, settings(steps=10**6), 0)
-    epochs = []
-    for _ in range(3):
-        epoch = []
-        while len(epoch) < len(lines):
-            epoch += next(stream).tolist()
-        assert sorted(epoch) == list(range(len(lines)))
-        epochs.append(epoch)
-    assert epochs[0] != epochs[1] != epochs[2]
-
-
-def test_resuming_continues_the_stream_of_batches():
-    sentences = pretraining.Sequences.encode(small.tokenizer(), list(small.corpus()["en"]), 64)
-    wanted = settings(steps=60)  # several epochs
-    whole = [b.tolist() for b in pretraining._batches(sentences, wanted, 0)]
-    rest = [b.tolist() for b in pretraining._batches(sentences, wanted, 47)]
-    assert len(whole) == 60
-    assert rest == whole[47:]
-
-
-def test_a_batch_holds_the_sentences_padded_on_the_right():
-    tokenizer, lines = small.tokenizer(), list(small.corpus()["fr"][:9])
-    sentences = pretraining.Sequences.encode(tokenizer, lines, 8)
-    rows = np.array([0, 8, 3])
-    expected = tokenizer([lines[k] for k in rows], truncation=True, max_length=8, padding=True)
-    got = sentences.batch(rows, tokenizer.pad_token_id)
-    assert got.tolist() == expected["input_ids"]
-    assert got.dtype == torch.int64
+def test_a_language_with_too_few_sentences_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"more than 80 sentences.*en, got 80"):
+        train(tmp_path, wanted=settings(held_out=80))
 
 
 def test_held_out_sentences_are_never_trained_on(tmp_path, monkeypatch):
     """What the training masks see and what the evaluation masks see are two parts of the corpus."""
     seen, real = {"training": set(), "held out": set()}, mask_tokens
 
-    def watch(ids, tokenizer, rate, *, seed):
+    def watch(ids, tokenizer, rate, words, *, seed):
         use = "held out" if seed[0] == 0 else "training"
         seen[use] |= {tokenizer.decode(row, skip_special_tokens=True) for row in ids.tolist()}
-        return real(ids, tokenizer, rate, seed=seed)
+        return real(ids, tokenizer, rate, words, seed=seed)
 
-    monkeypatch.setattr(pretraining, "mask_tokens", watch)
+    monkeypatch.setattr(objectives, "mask_tokens", watch)
     train(tmp_path, wanted=settings(steps=60, tokens_per_step=512, max_length=64))
     tokenizer = small.tokenizer()
     everything = {
@@ -348,17 +354,6 @@ def test_held_out_sentences_are_never_trained_on(tmp_path, monkeypatch):
     assert seen["training"] == everything - seen["held out"]
 
 
-# ---------------------------------------------------------------- settings and errors
-def test_the_learning_rate_rises_linearly_and_falls_linearly_to_almost_zero():
-    wanted = settings(steps=100, warmup=0.1, learning_rate=2.0)
-    rates = np.array([wanted.rate(step) for step in range(1, 101)])
-    np.testing.assert_allclose(rates[:10], 2.0 * np.arange(1, 11) / 10)
-    np.testing.assert_allclose(rates[10:], 2.0 * np.arange(90, 0, -1) / 91)
-    assert rates.argmax() == 9
-    assert settings(steps=100, warmup=0.0, learning_rate=2.0).rate(1) == 2.0
-    assert settings(steps=1, learning_rate=2.0).rate(1) == 2.0
-
-
 def test_the_optimizer_gets_the_rate_of_the_schedule(tmp_path, monkeypatch):
     rates, real = [], torch.optim.AdamW.step
 
@@ -369,33 +364,3 @@ def test_the_optimizer_gets_the_rate_of_the_schedule(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.optim.AdamW, "step", step)
     train(tmp_path)
     assert rates == [{small.SETTINGS.rate(step)} for step in range(1, 13)]
-
-
-@pytest.mark.parametrize(
-    ("steps", "evaluations", "expected"),
-    [(12, 3, [4, 8, 12]), (10, 4, [2, 5, 8, 10]), (2, 10, [1, 2]), (5, 1, [5])],
-)
-def test_evaluations_are_evenly_spaced_and_the_last_step_is_one(steps, evaluations, expected):
-    got = settings(steps=steps, evaluations=evaluations).evaluation_steps
-    assert [s for s in got if s > 0] == expected
-
-
-def test_divergence_is_an_error_that_names_the_learning_rate(tmp_path):
-    with pytest.raises(
-        ValueError, match=r"learning_rate: training diverged before step 4 .*1e\+30"
-    ):
-        train(tmp_path, wanted=settings(learning_rate=1e30))
-    assert not (tmp_path / STATE).exists()  # nothing of it is kept
-
-
-def test_a_language_with_too_few_sentences_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"more than 80 sentences.*en, got 80"):
-        train(tmp_path, wanted=settings(held_out=80))
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"steps": 0}, {"warmup": 1.0}, {"mask_rate": 0}, {"precision": "fp8"}, {"epochs": 3}]
-)
-def test_wrong_settings_are_refused_by_name(wrong):
-    with pytest.raises(ValidationError, match=next(iter(wrong))):
-        PretrainingSettings(**{"steps": 3, "learning_rate": 1e-3, **wrong})

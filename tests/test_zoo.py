@@ -14,8 +14,9 @@ import small
 import torch
 from pydantic import ValidationError
 
-from xsim_lib import hashing, paths, pretraining, zoo
-from xsim_lib.models import EncoderForMaskedLM, count_parameters
+from xsim_lib import hashing, paths, zoo
+from xsim_lib.models import Encoder, EncoderForMaskedLM, count_parameters
+from xsim_lib.pretraining import STATE, loop
 
 
 @pytest.fixture(autouse=True)
@@ -27,8 +28,8 @@ def cache(tmp_path, monkeypatch):
 @pytest.fixture
 def steps(monkeypatch):
     """The optimizer steps made so far, across all calls."""
-    made, real = [], pretraining._step
-    monkeypatch.setattr(pretraining, "_step", lambda *a: made.append(a[-1]) or real(*a))
+    made, real = [], loop._step
+    monkeypatch.setattr(loop, "_step", lambda *a: made.append(a[-1]) or real(*a))
     return made
 
 
@@ -109,10 +110,40 @@ def test_two_processes_at_the_same_time_train_once(tmp_path):
     assert (tmp_path / "log").read_text() == "trained\n"
 
 
+_RANK = """
+import os, sys
+import small
+from xsim_lib import zoo
+assert zoo.get(small.spec(steps=4), progress=False).steps == [1, 3, 4]
+checkpoint = zoo.get(small.spec(steps=4), progress=False)  # from the cache
+total = float(checkpoint.load().model.layers[0].attention.out.weight.sum())
+open(f"{sys.argv[1]}/{os.environ['RANK']}", "w").write(f"{total:.4f}")
+"""
+
+
+def test_ranks_train_one_model_together_and_do_not_wait_for_each_others_lock(tmp_path, monkeypatch):
+    (tmp_path / "rank.py").write_text(_RANK)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment["PYTHONPATH"] = os.pathsep.join(map(str, Path(__file__).parents[:2]))
+    ranks = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*ranks, str(tmp_path / "rank.py"), str(tmp_path)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    totals = {(tmp_path / rank).read_text() for rank in "01"}
+    monkeypatch.setenv("XSIM_CACHE", str(tmp_path / "alone"))
+    alone = float(weights(get(small.spec(steps=4)))["layers.0.attention.out.weight"].sum())
+    assert [float(total) for total in totals] == [pytest.approx(alone, abs=2e-4)]
+
+
 def test_interrupted_training_goes_on_where_it_stopped(monkeypatch, tmp_path):
     whole = weights(get(small.spec()))
     monkeypatch.setenv("XSIM_CACHE", str(tmp_path / "other"))
-    made, real = [], pretraining._step
+    made, real = [], loop._step
 
     def step(*arguments):
         if arguments[-1] == 10 and 10 not in made:
@@ -121,7 +152,7 @@ def test_interrupted_training_goes_on_where_it_stopped(monkeypatch, tmp_path):
         made.append(arguments[-1])
         return real(*arguments)
 
-    monkeypatch.setattr(pretraining, "_step", step)
+    monkeypatch.setattr(loop, "_step", step)
     with pytest.raises(KeyboardInterrupt):
         get(small.spec())
     (directory,) = (paths.cache_dir() / "zoo").iterdir()
@@ -130,7 +161,7 @@ def test_interrupted_training_goes_on_where_it_stopped(monkeypatch, tmp_path):
     assert made == [*range(1, 11), *range(9, 13)]  # 8 is the last evaluation before 10
     assert resumed.directory == directory
     assert same(whole, weights(resumed))
-    assert not (directory / pretraining.STATE).exists()
+    assert not (directory / STATE).exists()
 
 
 def test_training_that_died_before_its_provenance_was_written_is_made_whole(monkeypatch):
@@ -139,6 +170,67 @@ def test_training_that_died_before_its_provenance_was_written_is_made_whole(monk
     (first.directory / "provenance.json").unlink()
     assert same(weights(get(small.spec())), expected)
     assert (first.directory / "provenance.json").exists()
+
+
+# ---------------------------------------------------------------- other kinds of model
+def test_a_causal_model_comes_back_as_an_encoder_that_sees_no_future():
+    spec = small.spec(causal=True)
+    loaded = get(spec).load()
+    assert isinstance(loaded.model, Encoder)
+    assert loaded.model.config.causal
+    ids = loaded.tokenizer(small.corpus()["en"][0], return_tensors="pt")["input_ids"]
+    states = loaded.model(ids).last_hidden_state
+    changed = loaded.model(torch.cat([ids[:, :-1], ids[:, 3:4]], 1)).last_hidden_state
+    torch.testing.assert_close(changed[:, :-1], states[:, :-1])
+    assert not torch.allclose(changed[:, -1], states[:, -1])
+    with pytest.raises(
+        ValidationError, match=r"objective: expected 'clm' .*causal=True, got 'mlm'"
+    ):
+        zoo.ModelSpec(**{**spec.model_dump(), "training": small.SETTINGS})
+
+
+def _adapted(**training):
+    text = small.SOURCE.model_copy(update={"sentences": 60, "languages": ("fr",)})
+    settings = small.SETTINGS.model_copy(
+        update={"seed": 7, "steps": 4, "evaluations": 2, **training}
+    )
+    return small.spec().adapted("more", text, settings)
+
+
+def test_adaptation_goes_on_from_the_end_of_another_model_with_its_tokenizer(steps, monkeypatch):
+    seen, real = [], zoo.pretrain
+
+    def watch(model, tokenizer, corpus, *arguments, **options):
+        seen.append((model.encoder.state_dict(), corpus.languages))
+        seen[-1] = ({k: v.clone() for k, v in seen[-1][0].items()}, corpus.languages)
+        return real(model, tokenizer, corpus, *arguments, **options)
+
+    monkeypatch.setattr(zoo, "pretrain", watch)
+    adapted = get(_adapted())
+    assert steps == [*range(1, 13), *range(1, 5)]
+    start = get(small.spec())
+    assert len(steps) == 16  # training the start was part of it
+    assert seen[1][1] == ("fr",)
+    assert same(seen[1][0], weights(start))
+    assert not same(weights(adapted), weights(start))
+    vocabularies = [c.load().tokenizer.get_vocab() for c in (adapted, start)]
+    assert vocabularies[0] == vocabularies[1]
+    assert adapted.load().name == "more"
+    assert adapted.provenance["parameters"]["start_from"]["name"] == "small"
+
+
+def test_what_a_model_started_from_is_part_of_its_address():
+    other = _adapted().model_copy(update={"start_from": small.spec(seed=5)})
+    renamed = _adapted().model_copy(update={"start_from": small.spec("another name")})
+    assert get(_adapted()).directory == get(renamed).directory != get(other).directory
+
+
+def test_adaptation_cannot_change_the_model():
+    for name, value in {"vocabulary": 300, "lowercase": True, "encoder": small.ENCODER}.items():
+        with pytest.raises(ValidationError, match=f"start_from: expected the {name} of small"):
+            zoo.ModelSpec(**{**_adapted().model_dump(), name: value})
+    with pytest.raises(ValidationError, match="max_length: small takes 64 tokens, got 65"):
+        _adapted(max_length=65)
 
 
 # ---------------------------------------------------------------- what is there
@@ -220,7 +312,12 @@ def test_a_model_alone_is_taken_at_its_end(tmp_path):
 # ---------------------------------------------------------------- specifications
 @pytest.mark.parametrize(
     ("encoder", "named"),
-    [({"norm": "middle"}, "norm"), ({"hiden_size": 16}, "hiden_size"), ({"hidden_size": 15}, "15")],
+    [
+        ({"norm": "middle"}, "norm"),
+        ({"hiden_size": 16}, "hiden_size"),
+        ({"hidden_size": 15}, "15"),
+        ({"vocab_size": 15}, "vocab_size"),
+    ],
 )
 def test_a_wrong_encoder_is_refused_before_anything_is_trained(encoder, named):
     values = small.spec().model_dump()

@@ -9,6 +9,7 @@ Pre-LN a norm after attention, one inside the feed-forward block and a learned s
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +19,13 @@ from torch import Tensor, nn
 from transformers import (
     AutoConfig,
     AutoModel,
+    AutoModelForCausalLM,
     AutoModelForMaskedLM,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.modeling_outputs import BaseModelOutput, MaskedLMOutput
+from transformers.modeling_outputs import BaseModelOutput, CausalLMOutput, MaskedLMOutput
 
 NORMS = ("post", "pre", "normformer")
 
@@ -46,6 +48,12 @@ class EncoderConfig(PreTrainedConfig):
         Where the layer norms sit.
     residual_scaling : bool
         NormFormer's optional learned scale per neuron on the feed-forward residual.
+    causal : bool
+        A token sees itself and what stands before it, and nothing after it.
+    separate_embeddings : bool
+        Words, positions and their norm belong to one language (see `xsim_lib.bilingual`).
+    separate_layers : sequence of int
+        Layers that belong to one language, counted from 1 as hidden states are.
     """
 
     model_type = "xsim-encoder"
@@ -63,6 +71,9 @@ class EncoderConfig(PreTrainedConfig):
         dropout: float = 0.0,
         layer_norm_eps: float = 1e-5,
         initializer_range: float = 0.02,
+        causal: bool = False,
+        separate_embeddings: bool = False,
+        separate_layers: Sequence[int] = (),
         **kwargs: Any,
     ) -> None:
         if norm not in NORMS:
@@ -73,6 +84,12 @@ class EncoderConfig(PreTrainedConfig):
             )
         if residual_scaling and norm != "normformer":
             raise ValueError(f"residual_scaling: only NormFormer has it, got norm={norm!r}")
+        separate_layers = sorted(set(separate_layers))
+        if not all(1 <= number <= num_hidden_layers for number in separate_layers):
+            raise ValueError(
+                f"separate_layers: expected numbers from 1 to {num_hidden_layers}, "
+                f"got {separate_layers}"
+            )
         self.vocab_size = vocab_size
         self.hidden_size = hidden_size
         self.num_hidden_layers = num_hidden_layers
@@ -84,6 +101,9 @@ class EncoderConfig(PreTrainedConfig):
         self.dropout = dropout
         self.layer_norm_eps = layer_norm_eps
         self.initializer_range = initializer_range
+        self.causal = causal
+        self.separate_embeddings = separate_embeddings
+        self.separate_layers = separate_layers
         super().__init__(**kwargs)
 
 
@@ -96,6 +116,7 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(config.hidden_size, 3 * config.hidden_size)
         self.out = nn.Linear(config.hidden_size, config.hidden_size)
         self.dropout = config.dropout
+        self.causal = config.causal
         self.head_scale = (
             nn.Parameter(torch.ones(self.heads)) if config.norm == "normformer" else None
         )
@@ -108,7 +129,11 @@ class Attention(nn.Module):
             .permute(2, 0, 3, 1, 4)
         )
         dropout = self.dropout if self.training else 0.0
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
+        # torch takes a mask or the word "causal"; a mask for a causal model is causal already.
+        causal = self.causal and mask is None
+        y = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=mask, dropout_p=dropout, is_causal=causal
+        )
         if self.head_scale is not None:
             y = y * self.head_scale.view(1, -1, 1, 1)
         return self.out(y.transpose(1, 2).reshape(batch, length, width))
@@ -205,6 +230,13 @@ class Encoder(EncoderPreTrainedModel):
     def set_input_embeddings(self, value: nn.Embedding) -> None:
         self.word_embeddings = value
 
+    @property
+    def language_specific(self) -> tuple[str, ...]:
+        """Names of the modules that belong to one language; none unless the config says so."""
+        embeddings = ("word_embeddings", "position_embeddings", "embedding_norm")
+        layers = (f"layers.{number - 1}" for number in self.config.separate_layers)
+        return (*(embeddings if self.config.separate_embeddings else ()), *layers)
+
     def forward(
         self,
         input_ids: Tensor,
@@ -237,6 +269,8 @@ class Encoder(EncoderPreTrainedModel):
         mask = None
         if attention_mask is not None and not bool(attention_mask.all()):
             mask = attention_mask[:, None, None, :].bool()
+            if self.config.causal:
+                mask = mask & mask.new_ones(length, length).tril()
         states = [x]
         for layer in self.layers:
             x = layer(x, mask)
@@ -260,18 +294,19 @@ class MaskedLMHead(nn.Module):
         return F.linear(self.norm(F.gelu(self.transform(states))), embeddings, self.bias)
 
 
-class EncoderForMaskedLM(EncoderPreTrainedModel):
-    """The encoder with a masked-language-model head tied to its word embeddings."""
+class _LanguageModel(EncoderPreTrainedModel):
+    """An encoder that scores words: what the masked and the causal model have in common."""
+
+    _causal: bool
+    _output: type[MaskedLMOutput] | type[CausalLMOutput]
 
     def __init__(self, config: EncoderConfig) -> None:
+        if config.causal != self._causal:
+            raise ValueError(
+                f"causal: {type(self).__name__} expects {self._causal}, got {config.causal}"
+            )
         super().__init__(config)
         self.encoder = Encoder(config)
-        self.head = MaskedLMHead(config)
-        self.post_init()
-
-    def logits(self, states: Tensor) -> Tensor:
-        """Scores over the vocabulary, (..., hidden) to (..., vocabulary)."""
-        return self.head(states, self.encoder.word_embeddings.weight)
 
     def forward(
         self,
@@ -280,22 +315,54 @@ class EncoderForMaskedLM(EncoderPreTrainedModel):
         labels: Tensor | None = None,
         output_hidden_states: bool = False,
         **_: Any,
-    ) -> MaskedLMOutput:
-        """Logits of every position or, given `labels`, the summed loss of the labelled ones.
+    ) -> MaskedLMOutput | CausalLMOutput:
+        """Logits of every position or, given `labels`, the summed loss of the labelled tokens.
 
-        With labels (-100 where nothing was masked) the softmax runs at masked positions only, which
-        is what makes small vocabularies cheap, and `loss` is the *sum* in nats, so that ranks and
-        micro-batches can be added before dividing by the number of masked tokens.
+        With labels (the token that stands there, -100 where none is to be predicted) the softmax
+        runs at the predicting positions only, which is what makes small vocabularies cheap, and
+        `loss` is the *sum* in nats, so that ranks and micro-batches can be added before dividing by
+        the number of labelled tokens. A causal model predicts the token at t from the state at t-1;
+        the first token of a row is never predicted.
         """
         output = self.encoder(input_ids, attention_mask, output_hidden_states=output_hidden_states)
+        states = output.last_hidden_state
         if labels is None:
-            return MaskedLMOutput(
-                logits=self.logits(output.last_hidden_state), hidden_states=output.hidden_states
-            )
-        masked = labels != -100
-        logits = self.logits(output.last_hidden_state[masked])
-        loss = F.cross_entropy(logits.float(), labels[masked], reduction="sum")
-        return MaskedLMOutput(loss=loss, hidden_states=output.hidden_states)
+            return self._output(logits=self.logits(states), hidden_states=output.hidden_states)
+        if self._causal:
+            states, labels = states[:, :-1], labels[:, 1:]
+        predicted = labels != -100
+        logits = self.logits(states[predicted])
+        loss = F.cross_entropy(logits.float(), labels[predicted], reduction="sum")
+        return self._output(loss=loss, hidden_states=output.hidden_states)
+
+
+class EncoderForMaskedLM(_LanguageModel):
+    """The encoder with a masked-language-model head tied to its word embeddings."""
+
+    _causal, _output = False, MaskedLMOutput
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__(config)
+        self.head = MaskedLMHead(config)
+        self.post_init()
+
+    def logits(self, states: Tensor) -> Tensor:
+        """Scores over the vocabulary, (..., hidden) to (..., vocabulary)."""
+        return self.head(states, self.encoder.word_embeddings.weight)
+
+
+class EncoderForCausalLM(_LanguageModel):
+    """The causal encoder; its word embeddings, transposed, score the next token."""
+
+    _causal, _output = True, CausalLMOutput
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__(config)
+        self.post_init()
+
+    def logits(self, states: Tensor) -> Tensor:
+        """Scores over the vocabulary, (..., hidden) to (..., vocabulary)."""
+        return F.linear(states, self.encoder.word_embeddings.weight)
 
 
 def untrained(loaded: LoadedModel, seed: int = 0) -> LoadedModel:
@@ -315,3 +382,4 @@ def count_parameters(model: nn.Module) -> int:
 AutoConfig.register(EncoderConfig.model_type, EncoderConfig)
 AutoModel.register(EncoderConfig, Encoder)
 AutoModelForMaskedLM.register(EncoderConfig, EncoderForMaskedLM)
+AutoModelForCausalLM.register(EncoderConfig, EncoderForCausalLM)
