@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from xsim_lib import profiles, records
+from xsim_lib.claims.anc2022_other import DECODERS, ENCODERS, MBERT, XLMR
 from xsim_lib.pretraining import PretrainingSettings
 
 EVERY = [(paper, profile) for paper in profiles.papers() for profile in profiles._load(paper)]
@@ -53,7 +54,7 @@ def test_no_seed_that_is_reported_is_the_seed_of_the_sweep(paper, profile, repos
     trained = {settings.spec(m, s).training.seed for m in settings.trained for s in range(1, 100)}
     assert settings.sweep.seed not in {*settings.seeds, *trained}
     for file in (repository / "results" / profile).glob(f"{paper}.*.csv"):
-        own = file.stem == f"{paper}.sweep"
+        own = file.stem.startswith(f"{paper}.sweep")
         assert (settings.sweep.seed in records.read(file).seeds) == own, file.name
     with pytest.raises(ValueError, match="seeds: expected seeds other than the sweep's"):
         profiles.settings(paper, profile, seeds=[settings.sweep.seed])
@@ -96,10 +97,11 @@ def test_spec_overrides_training_and_shifts_the_seed_of_a_second_start():
 
 # ---------------------------------------------------------------- groups, public models
 def grouped(**groups):
-    """Settings of the smoke profile with one more model, `b`, and these groups."""
+    """Settings of the smoke profile with one more scheme, `b`, and these groups alone."""
     table = profiles._load("anc2022")["smoke"]
-    b = {"b": {"encoder": {"norm": "pre"}, "learning_rate": 1e-3, "languages": ["en", "fr"]}}
-    return profiles.settings("anc2022", "smoke", models=table["models"] | b, groups=groups)
+    models = {name: table["models"][name] for name in table["groups"]["schemes"]}
+    models["b"] = {"encoder": {"norm": "pre"}, "learning_rate": 1e-3, "languages": ["en", "fr"]}
+    return profiles.settings("anc2022", "smoke", models=models, groups=groups)
 
 
 def test_models_of_no_group_are_schemes_and_a_group_has_what_the_chapter_has():
@@ -126,16 +128,45 @@ def test_a_model_may_have_its_own_languages_training_and_vocabulary():
     assert settings.spec("b", 1).source.training().languages == ("en", "fr")
     assert settings.spec("scale_pre", 1).source == settings.source
     one = {"encoder": {"norm": "pre"}, "learning_rate": 1e-3, "training": {"steps": 3}}
-    own = profiles.settings("anc2022", "smoke", models={"a": one | {"vocabulary": 99}})
+    own = profiles.settings("anc2022", "smoke", models={"a": one | {"vocabulary": 99}}, groups={})
     spec = own.spec("a", 1)
     assert (spec.vocabulary, spec.training.steps) == (99, 3)
     assert spec.training.held_out == own.training["held_out"]
 
 
+@pytest.mark.parametrize("profile", ["smoke", "mini", "real"])
+def test_a_ladder_differs_in_size_and_in_nothing_else(profile):
+    settings = profiles.settings("anc2022", profile)
+    found = [settings.spec(name, 1).model_dump() for name in settings.group("mlm").models]
+    sizes = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+    widths = [spec["encoder"]["hidden_size"] for spec in found]
+    assert len(widths) >= 4
+    assert widths == sorted(widths)
+    for spec in found:
+        del spec["name"], spec["training"]["learning_rate"]
+        for size in sizes:
+            del spec["encoder"][size]
+    assert all(spec == found[0] for spec in found)
+
+
+def test_profile_paper_is_the_public_checkpoints_on_the_sentences_of_the_authors():
+    settings = profiles.settings("anc2022", "paper")
+    assert settings.trained == ()
+    assert (settings.n_parallel, settings.truncate) == (10_000, 100)
+    assert settings.group("families").pairs == ("en-et", "en-lt", "en-lv", "en-fr", "en-pl")
+    for group, models in (("mlm", ENCODERS), ("clm", DECODERS)):
+        assert settings.group(group).models == models
+        assert set(settings.group(group).pairs) == {"en-fr", "en-et", "en-ru", "en-de"}
+    assert settings.group("families").models == (MBERT, XLMR)
+    public = {name: scheme.checkpoint.split("/")[-1] for name, scheme in settings.models.items()}
+    assert all(base.removeprefix("aacl22.") == name for name, base in public.items())
+
+
 def test_overrides_go_to_the_group_of_the_page():
     table = profiles._load("anc2022")["smoke"]
     groups = {"twins": {"models": ["scale_pre"], "pairs": ["en-bg"]}}
-    common = {"models": table["models"], "groups": groups, "pairs": ["fr-bg"]}
+    models = {name: table["models"][name] for name in table["groups"]["schemes"]}
+    common = {"models": models, "groups": groups, "pairs": ["fr-bg"]}
     settings = profiles.settings("anc2022", "smoke", group="twins", **common)
     assert settings.group("twins").pairs == ("fr-bg",)
     assert settings.group("schemes").pairs == ("en-fr", "en-et", "en-bg")
@@ -177,7 +208,8 @@ def test_checkpoints_take_the_place_of_the_models_of_the_group():
     assert settings.group("schemes").models == ("mine", "big")
     assert settings.models["mine"].checkpoint == "xlm-roberta-base"
     assert settings.models["big"].dtype == "bfloat16"
-    assert settings.trained == ()
+    assert not {"scale_post", "scale_pre"} & set(settings.models)  # nobody asks for them any more
+    assert settings.group("mlm") == profiles.settings("anc2022", "smoke").group("mlm")
     with pytest.raises(ValueError, match="mine is the public checkpoint 'xlm-roberta-base'"):
         settings.spec("mine", 1)
 

@@ -89,7 +89,7 @@ def settings(
         name: dict(own) if isinstance(own, Mapping) else {"models": own}
         for name, own in values.get("groups", {}).items()
     }
-    if group in groups:
+    if group in groups and group != SCHEMES:  # whose values are the chapter's
         own = {key: given[key] for key in _OF_GROUP if key in given}
         groups[group] |= own
         values |= {key: table[profile][key] for key in own}
