@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -139,10 +140,12 @@ def freeze(model: nn.Module, names: Sequence[str]) -> None:
         prefix = f"{name}."
         found = [p for key, p in model.named_parameters() if f"{key}.".startswith(prefix)]
         if not found:
-            parts = ", ".join(
-                key for key, part in model.named_modules() if key and any(part.parameters())
+            names_there = [key for key, _ in (*model.named_modules(), *model.named_parameters())]
+            close = get_close_matches(name, names_there, n=4, cutoff=0.3)
+            raise ValueError(
+                f"frozen: {name!r} names no parameters of {type(model).__name__}; close to it are "
+                f"{', '.join(close) or ', '.join(key for key, _ in model.named_children())}"
             )
-            raise ValueError(f"frozen: {name!r} names no parameters; expected any of {parts}")
         for parameter in found:
             parameter.requires_grad_(False)
 

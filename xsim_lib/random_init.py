@@ -70,8 +70,7 @@ def reinitialise(
         fresh = layer_list(LoadedModel("", type(loaded.model)(loaded.model.config), None))[1]
         if initialisation == "framework":
             for part in fresh.modules():
-                if hasattr(part, "reset_parameters"):
-                    part.reset_parameters()
+                _reset(part)
     for number in chosen:
         model.get_submodule(f"{prefix}.{number}").load_state_dict(fresh[number].state_dict())
     _check(loaded.model, model, [f"{prefix}.{number}." for number in chosen], seed)
@@ -100,6 +99,15 @@ def layer_list(loaded: LoadedModel) -> tuple[str, nn.ModuleList]:
             f"{', '.join(name for name, _ in outer) or 'none (layers that share weights?)'}"
         )
     return outer[0]
+
+
+def _reset(part: nn.Module) -> None:
+    if hasattr(part, "reset_parameters"):
+        part.reset_parameters()
+    elif any(parameter.dim() > 1 for parameter in part.parameters(recurse=False)):
+        raise ValueError(
+            f"initialisation: the framework has no default for {type(part).__name__}; choose bert"
+        )
 
 
 def _checked(layers: Sequence[int], n_layers: int) -> list[int]:

@@ -143,7 +143,7 @@ def finetune_tagger(
 
     Raises
     ------
-    ValueError : another task, a treebank without tags to tell apart, a frozen part that does not exist,
+    ValueError : another task, a treebank without tags for it to tell apart, a frozen part that does not exist,
         a loss that is not finite, or a `directory` that holds something else.
 
     Notes
@@ -251,9 +251,10 @@ def evaluate_tagger(
 
     Raises
     ------
-    ValueError : fewer than two sentences, no entities at all, or a type of entity that the tagger never
+    ValueError : fewer than two sentences, a treebank without the task's tags, no entities at all, or a type of entity that the tagger never
         learned.
     """
+    treebank.require(tagger.task)
     gold = _tags(treebank, tagger.task)
     if tagger.task == "ner":
         known = {label[2:] for label in tagger.labels}
@@ -308,6 +309,7 @@ def _labels(treebank: Treebank, task: str) -> tuple[str, ...]:
     """Every tag the task may give: those of the standard, or ``O`` and the types that are there."""
     if task not in _FIELDS:
         raise ValueError(f"task: expected pos or ner, got {task!r}")
+    treebank.require(task)
     used = {label for row in _tags(treebank, task) for label in row}
     if len(used) < 2:
         raise ValueError(
