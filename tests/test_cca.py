@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xsim_lib.moments import Moments
-from xsim_lib.similarity import cca, pwcca, pwcca_from_moments, svcca, svcca_from_moments
+from xsim_lib.similarity import (
+    cca,
+    cca_from_moments,
+    pwcca,
+    pwcca_from_moments,
+    svcca,
+    svcca_from_moments,
+)
 
 EXACT = {"rel": 1e-9, "abs": 1e-9}
 few = settings(max_examples=20, deadline=None)
@@ -106,6 +113,65 @@ def test_an_outlier_neuron_does_not_hide_the_small_directions():
 def test_cca_of_independent_data_has_its_chance_value():
     x, y = np.random.default_rng(0).normal(size=(2, 1001, 50))
     assert cca(x, y, squared=True) == pytest.approx(50 / 1000, rel=0.05)
+
+
+@pytest.mark.parametrize("shift", [0.0, 5.0])
+@pytest.mark.parametrize("d", [16, 64])
+def test_a_direction_that_is_rounding_of_the_dtype_does_not_count(d, shift):
+    """Layer-normed neurons depend on each other linearly, but for the rounding of float32."""
+    torch.manual_seed(0)
+    norm = torch.nn.LayerNorm(d)
+    torch.nn.init.normal_(norm.weight, 1, 0.3)
+    torch.nn.init.normal_(norm.bias, shift, 0.3)
+    base = torch.randn(300 * 8, d)
+    with torch.no_grad():
+        x, y = (
+            norm(base + noise * torch.randn_like(base)).reshape(300, 8, d).mean(1)
+            for noise in (0.0, 0.5)
+        )
+    # Without its last neuron a side still has every direction that there is.
+    expected = cca(x[:, :-1].double(), y[:, :-1].double(), details=True).correlations
+    found = cca(x, y, details=True)
+    assert found.correlations == pytest.approx(expected, abs=1e-5)
+    assert found.mean == pytest.approx(expected.mean(), abs=1e-5)
+
+
+@pytest.mark.parametrize("index", [cca, pwcca, svcca])
+def test_small_directions_of_float32_data_are_kept(index):
+    """Variances of 1e-8 of the largest are far above the rounding of float32."""
+    x, y = related(6, 400)
+    mixed = [v @ np.random.default_rng(1).normal(size=(6, 6)) for v in (x, y)]
+    small = [(v - v.mean(0)) * np.geomspace(1, 1e-4, 6) for v in mixed]
+    turned = [v @ np.linalg.qr(np.random.default_rng(2).normal(size=(6, 6)))[0] for v in small]
+    assert index(*(v.astype(np.float32) for v in turned)) == pytest.approx(index(*turned), abs=1e-4)
+
+
+def test_both_ways_to_whiten_give_one_answer(monkeypatch):
+    """Cholesky factors where they are safe, eigenvectors elsewhere, and a batch that needs both."""
+    pairs = [related(seed, 80) for seed in range(3)]
+    pairs[1][0][:, 5] = pairs[1][0][:, 0]
+    x, y = (np.stack([p[i] for p in pairs]) for i in range(2))
+    found = {}
+    for safest in (1e-7, np.inf):
+        monkeypatch.setattr("xsim_lib.cca._SAFEST", safest)
+        moments = Moments.from_rows(x, y)
+        found[safest] = np.stack([cca_from_moments(moments), pwcca_from_moments(moments)])
+    np.testing.assert_allclose(found[1e-7], found[np.inf], rtol=0, atol=1e-12)
+    assert found[np.inf][0] == pytest.approx([cca(a, b) for a, b in pairs], **EXACT)
+
+
+def test_products_in_float32_are_close_or_refused():
+    x, y = related(5, 500, 40, 40)
+    fast = Moments.from_rows(x, y, fast=True)
+    assert fast.sxy.dtype == torch.float64
+    for of_moments, index in ((cca_from_moments, cca), (pwcca_from_moments, pwcca)):
+        assert 0 < abs(of_moments(fast) - index(x, y)) < 1e-6
+    x[:, 0] = x[:, 1] + 1e-5 * x[:, 0]
+    fast = Moments.from_rows(x, y, fast=True)
+    for of_moments in (cca_from_moments, pwcca_from_moments):
+        with pytest.raises(ValueError, match=r"products in float32 .*without fast=True"):
+            of_moments(fast)
+    assert svcca_from_moments(fast) == pytest.approx(svcca(x, y), abs=1e-6)
 
 
 @pytest.mark.parametrize("index", [cca, pwcca])

@@ -62,12 +62,15 @@ def linear_cka(x: Array, y: Array, *, debiased: bool = False) -> float:
 def linear_cka_from_moments(moments: Moments, *, debiased: bool = False) -> Any:
     """`linear_cka` as a function of full moments; one value per leading dimension (layer).
 
+    Unless debiased, diagonal moments that know the norms of the whole (`norm2`) are enough.
+
     Raises
     ------
     ValueError : diagonal moments; too few samples; debiased with moments that `partial` returned
         (fourth-order sums are gone); or one side is constant (in a batch: nan at that entry).
     """
-    moments.require(min_samples=4 if debiased else 2)
+    lean = not debiased and moments.xy.norm2 is not None
+    moments.require(min_samples=4 if debiased else 2, full=not lean)
     if debiased and moments.xy.quartic is None:
         raise ValueError(
             "moments: debiased CKA needs fourth-order sums, which partial() does not keep; "
@@ -124,7 +127,9 @@ def rbf_cka(
 
 
 def _squared_norm(moments: CoMoments) -> torch.Tensor:
-    return moments.s.square().sum((-2, -1))
+    if moments.norm2 is not None:
+        return moments.norm2
+    return moments.known("norm2", lambda m: m.s.square().sum((-2, -1)))
 
 
 def _unbiased(moments: CoMoments) -> torch.Tensor:

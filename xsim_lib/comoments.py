@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
 
 from xsim_lib import validation
+from xsim_lib.centred import Centred, product
 
 if TYPE_CHECKING:
     import torch
 
     from xsim_lib.validation import Array
 
+_PRECISION = ("resolution", "rounding")
 # Rows handled at once. A merge rewrites a d x d matrix, so full moments need long chunks for matrix
 # products to dominate; diagonal ones are cheap to merge and short chunks stay in the cache.
 _CHUNK = 4096
 _CHUNK_DIAGONAL = 512
+_PANEL = (
+    256  # columns; of a symmetric product only the panels on and above the diagonal are worked out
+)
 
 
 @dataclass
@@ -40,8 +45,12 @@ class CoMoments:
     =============  ======================================  ======================================
 
     The last is what debiased CKA needs beyond second order, and the cubic ones and the spreads are
-    what it takes to merge it. A diagonal object has only the means and the diagonal of s. Leading
-    dimensions (layers, say) are free.
+    what it takes to merge it. A diagonal object has only the means and the diagonal of s, and may
+    know `norm2`, :math:`\|\sum \hat x_k \hat y_k^T\|_F^2`, of the whole. Leading dimensions (layers,
+    say) are free.
+
+    Two numbers tell which small directions are real (`xsim_lib.cca`): `resolution`, the relative
+    spacing of the rows' own dtype, and `rounding`, that of the products.
 
     Examples
     --------
@@ -63,7 +72,11 @@ class CoMoments:
     cubic_x: torch.Tensor | None = None
     cubic_y: torch.Tensor | None = None
     quartic: torch.Tensor | None = None
+    norm2: torch.Tensor | None = None
     diagonal: bool = False
+    resolution: float = 0.0
+    rounding: float = 0.0
+    _known: dict = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def from_rows(
@@ -73,12 +86,18 @@ class CoMoments:
         *,
         diagonal: bool = False,
         dtype: torch.dtype | None = None,
+        fast: bool = False,
     ) -> CoMoments:
         """Moments of x with y, or of x with itself when y is None; see `update`."""
-        return cls(diagonal=diagonal).update(x, y, dtype=dtype)
+        return cls(diagonal=diagonal).update(x, y, dtype=dtype, fast=fast)
 
     def update(
-        self, x: Array, y: Array | None = None, *, dtype: torch.dtype | None = None
+        self,
+        x: Array,
+        y: Array | None = None,
+        *,
+        dtype: torch.dtype | None = None,
+        fast: bool = False,
     ) -> CoMoments:
         """Add a batch in place and return self.
 
@@ -87,26 +106,33 @@ class CoMoments:
         x, y : (..., n_samples, n_features)
             Row k of both is the same sentence. Without y, x is paired with itself.
         dtype : torch dtype to accumulate in; None is float64.
+        fast : multiply chunks of rows in float32 and add them up in `dtype`, in half the time. ANC,
+            CKA and SVCCA keep about 7 digits; CCA and PWCCA refuse layers that need more.
 
         Raises
         ------
         ValueError : a value is not finite, the rows of x and y do not pair up, or the batch does
             not fit what was seen before.
         """
+        options = {"min_samples": 1, "batched": True, "convert": False}
         if y is None:
-            x = y = validation.rows("x", x, min_samples=1, batched=True, dtype=dtype)
+            streams = [validation.rows("x", x, **options)]
         else:
-            same = self.diagonal
-            x, y = validation.pair(
-                x, y, same_features=same, min_samples=1, batched=True, dtype=dtype
-            )
-        for left, right in centred(x, y, self.diagonal):
-            self.add(products(left, right))
+            streams = list(validation.pair(x, y, same_features=self.diagonal, **options))
+        pairs = [(0, len(streams) - 1)]
+        (found,) = collect(streams, pairs, diagonal=self.diagonal, dtype=dtype, fast=fast)
+        self.add(found)
         return self
 
     def add(self, other: CoMoments) -> None:
         """`merge` in place."""
         vars(self).update(vars(self + other))
+
+    def known(self, name: str, work_out: Callable[[CoMoments], Any]) -> Any:
+        """What `work_out` returns for this object, worked out once: pairs share it with a language."""
+        if name not in self._known:
+            self._known[name] = work_out(self)
+        return self._known[name]
 
     def merge(self, other: CoMoments) -> CoMoments:
         """Moments of both streams together (Chan, Golub & LeVeque 1983); neither is changed.
@@ -119,6 +145,14 @@ class CoMoments:
             raise ValueError(f"other: expected diagonal={self.diagonal}, got {other.diagonal}")
         if other.n == 0 or self.n == 0:
             return self if other.n == 0 else other
+        return self._merged(other, into=None)
+
+    __add__ = merge
+
+    def _merged(self, other: CoMoments, into: torch.Tensor | None) -> CoMoments:
+        """`merge` of two that are not empty; the sum of s is written to `into` (its own s, say)."""
+        import torch
+
         if self.s.shape != other.s.shape:
             raise ValueError(
                 f"other: expected sums of shape {tuple(self.s.shape)}, got {tuple(other.s.shape)}"
@@ -126,100 +160,165 @@ class CoMoments:
         n = self.n + other.n
         # Both are moved to the common mean by the difference of the means, never by the means
         # themselves: that is what keeps the digits when the mean is 10 000 standard deviations.
-        dx, dy = other.mean_x - self.mean_x, other.mean_y - self.mean_y
-        a = self._about(-dx * (other.n / n), -dy * (other.n / n))
-        b = other._about(dx * (self.n / n), dy * (self.n / n))
-        sums = {name: a[name] + b[name] for name in a}
-        mean_x, mean_y = self.mean_x + dx * (other.n / n), self.mean_y + dy * (other.n / n)
-        return CoMoments(n=n, mean_x=mean_x, mean_y=mean_y, diagonal=self.diagonal, **sums)
+        dx = other.mean_x - self.mean_x
+        dy = dx if self._own and other._own else other.mean_y - self.mean_y
+        a, b = -other.n / n, self.n / n
+        sums = {}
+        if not self.diagonal and self.quartic is not None and other.quartic is not None:
+            moved, more = self._about(a, dx, dy), other._about(b, dx, dy)
+            sums = {name: moved[name] + more[name] for name in moved}
+        s = torch.add(self.s, other.s, out=into)
+        left, right = (dx, dy) if self.diagonal else (dx.unsqueeze(-1), dy.unsqueeze(-2))
+        s.addcmul_(left, right * (self.n * other.n / n))
+        mean_x = self.mean_x - a * dx
+        mean_y = mean_x if dy is dx else self.mean_y - a * dy
+        precision = {k: max(getattr(self, k), getattr(other, k)) for k in _PRECISION}
+        return CoMoments(n, mean_x, mean_y, s, diagonal=self.diagonal, **sums, **precision)
 
-    __add__ = merge
+    @property
+    def _own(self) -> bool:
+        """Whether this is known to be a stream with itself."""
+        return self.mean_x is self.mean_y
 
-    def _about(self, dx: torch.Tensor, dy: torch.Tensor) -> dict[str, torch.Tensor]:
-        """The sums of x + dx and y + dy, exact because the centred x and y each sum to zero."""
+    def _about(self, step: float, dx: torch.Tensor, dy: torch.Tensor) -> dict[str, torch.Tensor]:
+        """The sums but s of x + step dx and y + step dy, as the centred x and y each sum to zero."""
         n, s = self.n, self.s
-        if self.diagonal:
-            return {"s": s + n * dx * dy}
-        sums = {"s": s + n * dx.unsqueeze(-1) * dy.unsqueeze(-2)}
+        own = dx is dy
+        dx = step * dx
+        dy = dx if own else step * dy
         dx2, dy2 = (dx * dx).sum(-1), (dy * dy).sum(-1)
-        sums["spread_x"], sums["spread_y"] = self.spread_x + n * dx2, self.spread_y + n * dy2
         s_dy = (s @ dy.unsqueeze(-1)).squeeze(-1)
-        s_dx = (s.mT @ dx.unsqueeze(-1)).squeeze(-1)
+        s_dx = s_dy if own else (s.mT @ dx.unsqueeze(-1)).squeeze(-1)
         px, py = self.spread_x.unsqueeze(-1), self.spread_y.unsqueeze(-1)
-        sums["cubic_x"] = self.cubic_x + py * dx + 2 * s_dy + n * dy2.unsqueeze(-1) * dx
-        sums["cubic_y"] = self.cubic_y + px * dy + 2 * s_dx + n * dx2.unsqueeze(-1) * dy
-        sums["quartic"] = (
-            self.quartic
-            + 2 * (dx * self.cubic_x).sum(-1)
-            + 2 * (dy * self.cubic_y).sum(-1)
-            + dy2 * self.spread_x
-            + dx2 * self.spread_y
-            + 4 * (dx * s_dy).sum(-1)
-            + n * dx2 * dy2
-        )
-        return sums
+        return {
+            "spread_x": self.spread_x + n * dx2,
+            "spread_y": self.spread_y + n * dy2,
+            "cubic_x": self.cubic_x + py * dx + 2 * s_dy + n * dy2.unsqueeze(-1) * dx,
+            "cubic_y": self.cubic_y + px * dy + 2 * s_dx + n * dx2.unsqueeze(-1) * dy,
+            "quartic": (
+                self.quartic
+                + 2 * (dx * self.cubic_x).sum(-1)
+                + 2 * (dy * self.cubic_y).sum(-1)
+                + dy2 * self.spread_x
+                + dx2 * self.spread_y
+                + 4 * (dx * s_dy).sum(-1)
+                + n * dx2 * dy2
+            ),
+        }
+
+    def diagonals(self) -> CoMoments:
+        """What is left when only the diagonal of s is kept."""
+        s = self.s if self.diagonal else self.s.diagonal(dim1=-2, dim2=-1).clone()
+        precision = {k: getattr(self, k) for k in _PRECISION}
+        return CoMoments(self.n, self.mean_x, self.mean_y, s, diagonal=True, **precision)
 
     def __getitem__(self, index: Any) -> CoMoments:
         """The moments of one entry (one layer, say) of the first leading dimension."""
         if self.n == 0 or self.mean_x.ndim < 2:
             raise ValueError("moments: expected a leading dimension to index, got none")
-        tensors = {k: v[index] for k, v in self.state().items() if v.ndim}
-        return CoMoments(n=self.n, diagonal=self.diagonal, **tensors)
+        state = self.state()
+        tensors = {k: v[index] for k, v in state.items() if v.ndim}
+        if self._own:
+            tensors["mean_y"] = tensors["mean_x"]
+        plain = {k: getattr(self, k) for k, v in state.items() if not v.ndim}
+        return CoMoments(**plain, **tensors)
 
     def state(self) -> dict[str, torch.Tensor]:
         """Plain tensors (n and diagonal too), to save or to send to another rank; see `from_state`."""
         import torch
 
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
         return {k: torch.as_tensor(v) for k, v in values.items() if v is not None}
 
     @classmethod
     def from_state(cls, state: dict[str, torch.Tensor]) -> CoMoments:
         """The object whose `state` this is."""
         plain = {"n": int(state["n"]), "diagonal": bool(state["diagonal"])}
+        plain |= {name: float(state[name]) for name in _PRECISION}
         return cls(**{**state, **plain})
 
 
-class _Centred(NamedTuple):
-    """A chunk of one stream: its mean, the centred rows and (for full moments) their squared norms."""
+class Total:
+    """A sum of `CoMoments` that needs no fresh memory for every part; no part is changed."""
 
-    mean: torch.Tensor
-    rows: torch.Tensor
-    norms: torch.Tensor | None
+    def __init__(self) -> None:
+        self.value, self._into = CoMoments(), None
+
+    def add(self, part: CoMoments) -> None:
+        """Add a part as `CoMoments.merge` does."""
+        if not self.value.n:
+            self.value = part
+        elif part.n:
+            self.value = self.value._merged(part, self._into)
+            self._into = self.value.s  # the first sum is the caller's, the later ones are ours
 
 
-def centred(
-    x: torch.Tensor, y: torch.Tensor, diagonal: bool
-) -> Iterator[tuple[_Centred, _Centred]]:
-    """Chunks of two streams, each with its mean taken out; one object if the streams are one."""
+def total(parts: Iterable[CoMoments]) -> CoMoments:
+    """The moments of all parts together, added in their order."""
+    found = Total()
+    for part in parts:
+        found.add(part)
+    return found.value
+
+
+def collect(
+    streams: Sequence[torch.Tensor],
+    pairs: Sequence[tuple[int, int]],
+    *,
+    diagonal: bool = False,
+    dtype: torch.dtype | None = None,
+    fast: bool = False,
+) -> list[CoMoments]:
+    """Moments of some pairs of aligned streams, each chunk of a stream being centred once.
+
+    Parameters
+    ----------
+    streams : (..., n_samples, n_features) each, validated.
+    pairs : positions of two streams; (k, k) is stream k with itself.
+    diagonal, dtype, fast : as `CoMoments.update`.
+    """
     size = _CHUNK_DIAGONAL if diagonal else _CHUNK
+    found = [Total() for _ in pairs]
+    for start in range(0, streams[0].shape[-2], size):
+        chunks = [
+            Centred.of(
+                stream[..., start : start + size, :], diagonal=diagonal, dtype=dtype, fast=fast
+            )
+            for stream in streams
+        ]
+        for sums, (i, j) in zip(found, pairs, strict=True):
+            sums.add(products(chunks[i], chunks[j]))
+    return [sums.value for sums in found]
 
-    def centre(stream: torch.Tensor, start: int) -> _Centred:
-        chunk = stream[..., start : start + size, :]
-        mean = chunk.mean(dim=-2)
-        rows = chunk - mean.unsqueeze(-2)
-        return _Centred(mean, rows, None if diagonal else (rows * rows).sum(dim=-1))
 
-    for start in range(0, x.shape[-2], size):
-        left = centre(x, start)
-        yield left, left if x is y else centre(y, start)
-
-
-def products(x: _Centred, y: _Centred) -> CoMoments:
+def products(x: Centred, y: Centred) -> CoMoments:
     """The moments of one chunk."""
-    n = x.rows.shape[-2]
+    import torch
+
+    n, wanted = x.rows.shape[-2], x.mean.dtype
+    precision = {
+        "resolution": max(x.resolution, y.resolution),
+        "rounding": torch.finfo(x.rows.dtype).eps,
+    }
     if x.norms is None:
-        return CoMoments(n, x.mean, y.mean, (x.rows * y.rows).sum(dim=-2), diagonal=True)
+        s = (x.rows * y.rows).sum(dim=-2).to(wanted)
+        return CoMoments(n, x.mean, y.mean, s, diagonal=True, **precision)
+    cubic_x = (y.norms.to(x.rows.dtype).unsqueeze(-2) @ x.rows).squeeze(-2).to(wanted)
+    if x is y:
+        cubic_y = cubic_x
+    else:
+        cubic_y = (x.norms.to(y.rows.dtype).unsqueeze(-2) @ y.rows).squeeze(-2).to(wanted)
     return CoMoments(
         n,
         x.mean,
         y.mean,
-        s=x.rows.mT @ y.rows,
+        s=product(x, y).to(wanted),
         spread_x=x.norms.sum(-1),
         spread_y=y.norms.sum(-1),
-        cubic_x=(y.norms.unsqueeze(-2) @ x.rows).squeeze(-2),
-        cubic_y=(x.norms.unsqueeze(-2) @ y.rows).squeeze(-2),
+        cubic_x=cubic_x,
+        cubic_y=cubic_y,
         quartic=(x.norms * y.norms).sum(-1),
+        **precision,
     )
 
 

@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from functools import partial as bind
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from xsim_lib.models import LoadedModel, untrained
 from xsim_lib.moments import Moments, partial
 from xsim_lib.provenance import versions
 from xsim_lib.representations import check_lengths, check_truncate, encode, token_lengths
-from xsim_lib.resampling import jackknife, shuffled
+from xsim_lib.resampling import jackknife_interval, shuffled
 from xsim_lib.sources import split_pair
 from xsim_lib.sums import N_COVARIATES, Plan, Saved, Sums, collect, fingerprint
 from xsim_lib.texts import ParallelCorpus
@@ -51,14 +52,16 @@ _COLUMNS = [
     "variant",
 ]  # fmt: skip
 _DIAGONAL = ("anc", "anc_signed")
+_LEAN = (*_DIAGONAL, "cka")  # need no d x d sums for their intervals, only the norms of them
 # Debiased CKA needs sums of fourth order, which regression on covariates does not leave behind.
 _NOT_PARTIAL = ("cka_debiased", *_OF_ROWS)
 _FEWEST = 5  # blocks; an interval from fewer says little, so memory short of that gives none
-_AT_ONCE = 2**29  # bytes of moments whose layers the jackknife takes together
+_AT_ONCE = 2**29  # bytes that the layers may take which the jackknife handles together
+_TIMES = 3  # sums and two factors of each
 _GIB = 2**30
 _CODE = tuple(
     f"xsim_lib.{name}"
-    for name in ("batching", "comoments", "representations", "resampling", "sums")
+    for name in ("batching", "centred", "comoments", "representations", "resampling", "sums")
 )  # what saved sums depend on
 
 
@@ -188,11 +191,13 @@ def _measure(
     sums: Sums, variants: Mapping[str, Sequence[str]], of_rows: Sequence[str]
 ) -> Iterator[dict]:
     plan = sums.plan
+    curves = {variant: _curves(sums, variant, metrics) for variant, metrics in variants.items()}
     for pair, (side, _) in plan.pairs.items():
         base = {"pair_or_language": pair, "n": len(plan.sides[side][1])}
         for variant, metrics in variants.items():
-            for kind, found in _intervals(sums, variant, metrics, pair).items():
-                for metric, values in zip(metrics, np.moveaxis(found, 1, 0), strict=True):
+            for kind in ("", *plan.shuffles):
+                for metric in metrics:
+                    values = np.concatenate(curves[variant][pair, kind, metric], axis=-1)
                     yield from _layers(values, metric, base, kind, variant)
         if not of_rows:
             continue
@@ -206,32 +211,59 @@ def _measure(
                 yield from _layers([values, None, None], metric, base, kind, "")
 
 
-def _intervals(
-    sums: Sums, variant: str, metrics: Sequence[str], pair: str
-) -> dict[str, np.ndarray]:
-    """Kind of pairs -> estimates and ends (nan where there are none): (3, n_metrics, n_layers)."""
+def _curves(
+    sums: Sums, variant: str, metrics: Sequence[str]
+) -> dict[tuple[str, str, str], list[np.ndarray]]:
+    """(pair, kind of pairs, metric) -> estimates and ends, (3, layers) for some layers at a time."""
+    plan, found = sums.plan, {}
+    lean = [m for m in metrics if m in _LEAN and not variant]
+    full = [m for m in metrics if m not in lean]
 
-    def function(moments: Moments) -> np.ndarray:
-        if variant:
-            moments = partial(moments, N_COVARIATES)
-        return np.stack([np.atleast_1d(_OF_MOMENTS[metric](moments)) for metric in metrics])
+    def function(metric: str, moments: Moments) -> np.ndarray:
+        return np.atleast_1d(_OF_MOMENTS[metric](moments))
 
-    def alone(moments: Moments) -> np.ndarray:
-        estimate = function(moments)
-        return np.stack([estimate, *[np.full_like(estimate, np.nan)] * 2])
+    def ready(moments: Moments) -> Moments:
+        return partial(moments, N_COVARIATES) if variant else moments
 
-    # All indices share the leave-one-out sums, a few layers at a time: these are as many again.
-    first = sums.blocks(variant, pair, slice(0, 1))
-    step = max(1, _AT_ONCE // (3 * len(first) * first[0].sxy.nbytes))
-    found: dict[str, list[np.ndarray]] = {}
+    # What is left of a side without a block is worked out once for all pairs of the side. That takes
+    # the memory of its blocks several times over, hence only some layers at a time.
+    for layers in _few_layers(sums, variant, plan.blocks if full else 1):
+        stream = cache(lambda i, j, layers=layers: sums.left_out(variant, i, j, layers))
+        for pair, (i, j) in plan.pairs.items():
+            three = stream(i, i), stream(j, j), sums.left_out(variant, i, j, layers)
+            sizes = [block.n for block in three[2].blocks]
+            for wanted, kept in ((lean, "lean"), (full, "full")):
+                bundles = (
+                    zip(*(getattr(side, kept) for side in three), strict=True) if wanted else ()
+                )
+                parts = (ready(Moments(*bundle)) for bundle in bundles)
+                # One part after the other: it takes what was worked out for it along.
+                values = [[function(metric, part) for metric in wanted] for part in parts]
+                for metric, column in zip(wanted, zip(*values, strict=True), strict=True):
+                    ends = _ends(column, sizes)
+                    found.setdefault((pair, "", metric), []).append(ends)
+            for kind in plan.shuffles:
+                # A shuffled partner has the same sentences, hence the same moments as a whole.
+                own, partners = (side.whole for side in three[:2])
+                moments = ready(Moments(own, partners, sums.shuffled(variant, kind, pair, layers)))
+                for metric in metrics:
+                    ends = _ends([function(metric, moments)], [])
+                    found.setdefault((pair, kind, metric), []).append(ends)
+    return found
+
+
+def _ends(values: Sequence[np.ndarray], sizes: Sequence[int]) -> np.ndarray:
+    """The estimate and the ends of its interval, nan where no block was left out: (3, layers)."""
+    if len(values) > 1:
+        return np.stack(jackknife_interval(values, sizes))
+    return np.stack([values[0], *[np.full_like(values[0], np.nan)] * 2])
+
+
+def _few_layers(sums: Sums, variant: str, copies: int) -> Iterator[slice]:
+    (size, *_) = (block.s.nbytes for block in sums.left_out(variant, 0, 0, slice(0, 1)).blocks)
+    step = max(1, _AT_ONCE // ((len(sums.plan.sides) + 1) * copies * _TIMES * size))
     for start in range(0, sums.n_layers, step):
-        layers = slice(start, start + step)
-        blocks = sums.blocks(variant, pair, layers)
-        whole = alone(blocks[0]) if len(blocks) == 1 else np.stack(jackknife(function, blocks))
-        found.setdefault("", []).append(whole)
-        for kind, moments in sums.shuffled(variant, pair, layers).items():
-            found.setdefault(kind, []).append(alone(moments))
-    return {kind: np.concatenate(parts, axis=-1) for kind, parts in found.items()}
+        yield slice(start, start + step)
 
 
 def _layers(values: Sequence, metric: str, base: dict, kind: str, variant: str) -> Iterator[dict]:

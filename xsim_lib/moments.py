@@ -7,16 +7,18 @@ O(layers * d^2), whatever the number of sentences.
 
 `CoMoments` holds the sums for one pair of streams (or one stream with itself); `Moments` bundles
 the three of them an index needs. Accumulate `CoMoments` per language and per pair when several
-pairs share a language, and bundle at the end: ``Moments(xx=of["en"], yy=of["fr"], xy=of["en-fr"])``.
+pairs share a language, and bundle at the end: ``Moments(xx=of["en"], yy=of["fr"], xy=of["en-fr"])``;
+`shared_moments` does so for arrays that are there as a whole.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from xsim_lib import validation
-from xsim_lib.comoments import CoMoments, centred, dead_neurons, products
+from xsim_lib.comoments import CoMoments, collect, dead_neurons
 from xsim_lib.resampling import Interval, jackknife
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ __all__ = [
     "dead_neurons",
     "jackknife",
     "partial",
+    "shared_moments",
 ]
 
 
@@ -84,21 +87,29 @@ class Moments:
         *,
         diagonal: bool = False,
         dtype: torch.dtype | None = None,
+        fast: bool = False,
         min_samples: int = 1,
     ) -> Moments:
         """Moments of aligned rows; parameters and errors as `CoMoments.update`."""
-        return cls.empty(diagonal=diagonal).update(x, y, dtype=dtype, min_samples=min_samples)
+        options = {"dtype": dtype, "fast": fast, "min_samples": min_samples}
+        return cls.empty(diagonal=diagonal).update(x, y, **options)
 
     def update(
-        self, x: Array, y: Array, *, dtype: torch.dtype | None = None, min_samples: int = 1
+        self,
+        x: Array,
+        y: Array,
+        *,
+        dtype: torch.dtype | None = None,
+        fast: bool = False,
+        min_samples: int = 1,
     ) -> Moments:
         """Add a batch of aligned rows in place and return self; see `CoMoments.update`."""
         checks = {"same_features": self.diagonal, "min_samples": min_samples}
-        x, y = validation.pair(x, y, batched=True, dtype=dtype, **checks)
-        for left, right in centred(x, y, self.diagonal):
-            self.xx.add(products(left, left))
-            self.yy.add(products(right, right))
-            self.xy.add(products(left, right))
+        streams = validation.pair(x, y, batched=True, convert=False, **checks)
+        options = {"diagonal": self.diagonal, "dtype": dtype, "fast": fast}
+        found = collect(streams, [(0, 0), (1, 1), (0, 1)], **options)
+        for part, more in zip((self.xx, self.yy, self.xy), found, strict=True):
+            part.add(more)
         return self
 
     def merge(self, other: Moments) -> Moments:
@@ -145,6 +156,66 @@ class Moments:
             part, field = name.split(".")
             parts[part][field] = value
         return cls(**{p: CoMoments.from_state(s) for p, s in parts.items()})
+
+
+def shared_moments(
+    rows: Mapping[str, Array],
+    pairs: Iterable[tuple[str, str]],
+    *,
+    diagonal: bool = False,
+    dtype: torch.dtype | None = None,
+    fast: bool = False,
+) -> dict[tuple[str, str], Moments]:
+    """Moments of many pairs of aligned representations that share languages.
+
+    A language is centred and multiplied with itself once, not once per pair, and what an index works
+    out from one language alone (the factorizations of CCA, say) is worked out once as well.
+
+    Parameters
+    ----------
+    rows : name -> (..., n_samples, n_features)
+        Row k of all of them is the same sentence; leading dimensions, if any, are layers.
+    pairs : names of two of them each.
+    diagonal : keep only what ANC needs.
+    dtype, fast : as in `CoMoments.update`.
+
+    Returns
+    -------
+    dict pair -> Moments, equal to ``Moments.from_rows(rows[x], rows[y])``. Moments of a language
+    are one object in all its pairs: add further batches with ``+``, not in place.
+
+    Raises
+    ------
+    ValueError : an unknown name, no pair, or what `Moments.from_rows` refuses.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xsim_lib.similarity import linear_cka_from_moments
+    >>> en, fr, et = np.random.default_rng(0).normal(size=(3, 100, 4))
+    >>> found = shared_moments({"en": en, "fr": fr, "et": et}, [("en", "fr"), ("en", "et")])
+    >>> {pair: round(linear_cka_from_moments(m), 3) for pair, m in found.items()}
+    {('en', 'fr'): 0.037, ('en', 'et'): 0.034}
+    """
+    pairs = list(dict.fromkeys(pairs))
+    names = list(dict.fromkeys(name for pair in pairs for name in pair))
+    if not pairs:
+        raise ValueError("pairs: expected at least one, got none")
+    for name in names:
+        if name not in rows:
+            raise ValueError(f"pairs: expected names among {', '.join(rows)}; got {name!r}")
+    checks = {"min_samples": 1, "batched": True, "convert": False}
+    streams = [validation.rows(name, rows[name], **checks) for name in names]
+    for name, stream in zip(names, streams, strict=True):
+        validation.aligned((names[0], streams[0]), (name, stream), same_features=diagonal)
+    at = {name: k for k, name in enumerate(names)}
+    wanted = [(k, k) for k in at.values()] + [(at[x], at[y]) for x, y in pairs]
+    options = {"diagonal": diagonal, "dtype": dtype, "fast": fast}
+    found = collect(streams, wanted, **options)
+    return {
+        (x, y): Moments(found[at[x]], found[at[y]], xy)
+        for (x, y), xy in zip(pairs, found[len(names) :], strict=True)
+    }
 
 
 def partial(moments: Moments, k: int) -> Moments:
@@ -208,10 +279,11 @@ def partial(moments: Moments, k: int) -> Moments:
     rxy = rxy.masked_fill(dead_x.unsqueeze(-1) | dead_y.unsqueeze(-2), 0.0)
     mean_x, mean_y = moments.mean_x[..., :-k], moments.mean_y[..., :-k]
     px, py = (r.diagonal(dim1=-2, dim2=-1).sum(-1) for r in (rxx, ryy))
+    precision = {"resolution": moments.xy.resolution, "rounding": moments.xy.rounding}
     return Moments(
-        xx=CoMoments(n, mean_x, mean_x, rxx, px, px),
-        yy=CoMoments(n, mean_y, mean_y, ryy, py, py),
-        xy=CoMoments(n, mean_x, mean_y, rxy, px, py),
+        xx=CoMoments(n, mean_x, mean_x, rxx, px, px, **precision),
+        yy=CoMoments(n, mean_y, mean_y, ryy, py, py, **precision),
+        xy=CoMoments(n, mean_x, mean_y, rxy, px, py, **precision),
     )
 
 

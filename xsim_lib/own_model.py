@@ -29,8 +29,8 @@ __all__ = ["Settings", "run"]
 _CODE = tuple(
     f"xsim_lib.{name}"
     for name in (
-        "batching", "cca", "cka", "comoments", "comparison", "moments", "representations",
-        "resampling", "similarity", "sums",
+        "batching", "cca", "centred", "cka", "comoments", "comparison", "left_out", "moments",
+        "representations", "resampling", "similarity", "sums",
     )
 )  # fmt: skip
 _DEFAULT_N = {"xnli_extension": 10_000}  # as in the paper; of the others, all there is

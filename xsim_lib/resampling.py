@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from xsim_lib import validation
 if TYPE_CHECKING:
     from xsim_lib.moments import Moments
     from xsim_lib.validation import Array
+
+Mergeable = TypeVar("Mergeable")
 
 
 class Interval(NamedTuple):
@@ -180,27 +182,50 @@ def jackknife(
     ----------
     Busing, Meijer & van der Leeden (1999), "Delete-m jackknife for unequal m".
     """
-    from scipy.stats import t
-
-    validation.number("confidence", confidence, low=1e-6, high=1 - 1e-6)
     g = len(blocks)
     if g < 2:
         raise ValueError(f"blocks: expected at least 2, got {g}")
     for j, block in enumerate(blocks):
         if block.n == 0:
             raise ValueError(f"blocks: expected samples in every block, got none in block {j}")
-    # Everything but block j is what comes before it plus what comes after it: 2 g merges, no g^2.
+    left_out = leave_one_out(blocks)
+    whole = left_out[-1] + blocks[-1]
+    values = [np.asarray(index(part)) for part in (whole, *left_out)]
+    return jackknife_interval(values, [block.n for block in blocks], confidence=confidence)
+
+
+def leave_one_out(blocks: Sequence[Mergeable]) -> list[Mergeable]:
+    """Everything but block j, for each j, from objects that add up (at least 2)."""
+    # Everything but block j is what comes before it plus what comes after it: 2 g merges, no g^2,
+    # and none is undone by a subtraction that could leave rounding where there was nothing.
     after = [blocks[-1]]
     for block in blocks[-2:0:-1]:
         after.append(block + after[-1])
     before, left_out = None, []
     for block in blocks:
         rest = [part for part in (before, after.pop() if after else None) if part is not None]
-        left_out.append(np.asarray(index(rest[0] if len(rest) == 1 else rest[0] + rest[1])))
+        left_out.append(rest[0] if len(rest) == 1 else rest[0] + rest[1])
         before = block if before is None else before + block
-    estimate = np.asarray(index(before))
-    share = np.array([block.n / before.n for block in blocks]).reshape(-1, *[1] * estimate.ndim)
-    left_out = np.stack(left_out)
+    return left_out
+
+
+def jackknife_interval(
+    values: Sequence[Array], sizes: Sequence[int], *, confidence: float = 0.95
+) -> Interval:
+    """The interval of `jackknife` from the index of everything, then of everything but each block.
+
+    Parameters
+    ----------
+    values : 1 + g numbers, or 1 + g arrays of one per layer.
+    sizes : (g,) number of samples in each block.
+    confidence : coverage between 0 and 1.
+    """
+    from scipy.stats import t
+
+    validation.number("confidence", confidence, low=1e-6, high=1 - 1e-6)
+    g = len(sizes)
+    estimate, left_out = np.asarray(values[0]), np.stack(values[1:])
+    share = (np.array(sizes) / sum(sizes)).reshape(-1, *[1] * estimate.ndim)
     centre = g * estimate - ((1 - share) * left_out).sum(0)
     pseudo = estimate / share - (1 / share - 1) * left_out
     error = np.sqrt(((pseudo - centre) ** 2 / (1 / share - 1)).mean(0))

@@ -10,18 +10,21 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from xsim_lib import hashing, ranks
+from xsim_lib import hashing, ranks, validation
+from xsim_lib.centred import Centred
+from xsim_lib.comoments import CoMoments, products, total
+from xsim_lib.left_out import LeftOut
 from xsim_lib.models import LoadedModel
-from xsim_lib.moments import CoMoments, Moments
 from xsim_lib.representations import encode
 from xsim_lib.resampling import shuffled
 from xsim_lib.texts import covariates
@@ -116,33 +119,38 @@ class Sums:
         """Number of layers, the embeddings included."""
         return len(next(p for parts in self.tables.values() for p in parts if p.n).mean_x)
 
-    def add(self, key: str, x: Tensor, y: Tensor | None = None) -> None:
-        """Deal sentences into blocks like cards, so that a corpus sorted by topic does no harm."""
-        parts = self.tables[key]
-        for k, part in enumerate(parts):
-            rows = slice(None) if len(parts) == 1 else slice(k, None, len(parts))
-            left = x[:, rows]
-            if left.shape[1]:
-                part.update(left, None if y is None else y[:, rows])
+    def add(self, variant: str, columns: Mapping[int, Columns]) -> None:
+        """Add a chunk of the sides that are in it, and of all pairs of them."""
+        pairs = [(i, i) for i in columns]
+        pairs += [pair for pair in dict.fromkeys(self.plan.pairs.values()) if pair[0] in columns]
+        diagonal, blocks = self.plan.variants[variant], self.plan.blocks
+        for k in range(blocks):
+            # Dealt like cards, so that a corpus sorted by topic does no harm.
+            chunks = {
+                side: centred
+                for side, rows in columns.items()
+                if (centred := rows.centred(slice(k, None, blocks), diagonal)) is not None
+            }
+            for i, j in pairs:
+                if i in chunks:
+                    self.tables[_key(variant, "", i, j)][k].add(products(chunks[i], chunks[j]))
 
-    def blocks(self, variant: str, pair: str, layers: slice) -> list[Moments]:
-        """Moments of some layers of a pair, per block of sentences."""
-        i, j = self.plan.pairs[pair]
-        parts = [
-            [part[layers] for part in self.tables[_key(variant, "", *sides)] if part.n]
-            for sides in ((i, i), (j, j), (i, j))
-        ]
-        return [Moments(*block) for block in zip(*parts, strict=True)]
+    def add_shuffled(
+        self, variant: str, kind: str, pair: tuple[int, int], x: Columns, y: Columns, order: Tensor
+    ) -> None:
+        """Add a chunk of a pair whose second side is put in another order."""
+        diagonal = self.plan.variants[variant]
+        left, right = x.centred(slice(None), diagonal), y.centred(order, diagonal)
+        self.tables[_key(variant, kind, *pair)][0].add(products(left, right))
 
-    def shuffled(self, variant: str, pair: str, layers: slice) -> dict[str, Moments]:
-        """Moments of some layers of a pair's shuffled pairs, by the kind of shuffle."""
-        blocks = self.blocks(variant, pair, layers) if self.plan.shuffles else []
-        # A shuffled partner has the same sentences, hence the same moments as a whole.
-        own = [
-            _total([getattr(block, side) for block in blocks]) for side in ("xx", "yy") if blocks
-        ]
-        keys = {kind: _key(variant, kind, *self.plan.pairs[pair]) for kind in self.plan.shuffles}
-        return {kind: Moments(*own, self.tables[key][0][layers]) for kind, key in keys.items()}
+    def left_out(self, variant: str, i: int, j: int, layers: slice) -> LeftOut:
+        """Moments of some layers of two sides, with and without each block of sentences."""
+        parts = self.tables[_key(variant, "", i, j)]
+        return LeftOut([part[layers] for part in parts if part.n])
+
+    def shuffled(self, variant: str, kind: str, pair: str, layers: slice) -> CoMoments:
+        """Moments of some layers of a pair's shuffled pairs."""
+        return self.tables[_key(variant, kind, *self.plan.pairs[pair])][0][layers]
 
     def vectors(self, pair: str) -> tuple[Tensor, Tensor]:
         """The vectors of both sides of a pair, (n_layers + 1, n, d) each."""
@@ -159,7 +167,7 @@ class Sums:
             for k, part in enumerate(parts):
                 states = ranks.gather({name: v.cpu() for name, v in part.state().items()})
                 if states is not None:
-                    parts[k] = _total([CoMoments.from_state(state) for state in states])
+                    parts[k] = total(CoMoments.from_state(state) for state in states)
         for side in range(len(self.plan.sides) if self.plan.keep_rows else 0):
             mine = {k: rows.cpu() for k, rows in self.rows.get(side, {}).items()}
             found = ranks.gather(mine)
@@ -211,40 +219,47 @@ def _add_chunk(
             continue
         lines = sentences[plan.cuts[side][chunk]]
         vectors = encode(loaded, lines, **options)
+        validation.rows(plan.sides[side][0], vectors, min_samples=1, batched=True, convert=False)
         seen[side] = vectors, torch.as_tensor(covariates(lines), device=vectors.device)
         if plan.keep_rows:
             sums.rows.setdefault(side, {})[chunk] = vectors
     for variant in plan.variants:
-        columns = {side: _columns(*both, variant) for side, both in seen.items()}
-        for side, x in columns.items():
-            sums.add(_key(variant, "", side, side), x)
-        for i, j in dict.fromkeys(plan.pairs.values()):
+        columns = {
+            side: Columns(vectors, extra if variant == "partial" else None)
+            for side, (vectors, extra) in seen.items()
+        }
+        sums.add(variant, columns)
+        for pair in dict.fromkeys(plan.pairs.values()) if plan.shuffles else ():
+            i, j = pair
             if i not in seen:
                 continue
-            sums.add(_key(variant, "", i, j), columns[i], columns[j])
             for kind in plan.shuffles:
                 groups = seen[j][1][:, 0].cpu() if kind == "length_matched" else None
                 order = shuffled(len(seen[j][1]), plan.seed + plan.cuts[j][chunk].start, groups)
-                sums.add(_key(variant, kind, i, j), columns[i], columns[j][:, order])
+                order = torch.as_tensor(order)
+                sums.add_shuffled(variant, kind, pair, columns[i], columns[j], order)
 
 
-def _columns(vectors: Tensor, extra: Tensor, variant: str) -> Tensor:
-    """The vectors of every layer in float64, with the covariates as last columns for "partial"."""
-    vectors = vectors.double()
-    if variant != "partial":
-        return vectors
-    return torch.cat([vectors, extra.expand(len(vectors), -1, -1)], dim=-1)
+class Columns(NamedTuple):
+    """The vectors of every layer, and covariates as further columns where they are asked for."""
+
+    vectors: Tensor
+    extra: Tensor | None
+
+    def centred(self, rows: slice | Tensor, diagonal: bool) -> Centred | None:
+        """Some rows in float64 about their mean; None if there are none."""
+        vectors = self.vectors[:, rows]
+        if not vectors.shape[1]:
+            return None
+        if self.extra is None:
+            return Centred.of(vectors, diagonal=diagonal)
+        extra = self.extra[rows].expand(len(vectors), -1, -1)
+        found = Centred.of(torch.cat([vectors.double(), extra], dim=-1), diagonal=diagonal)
+        return replace(found, resolution=torch.finfo(vectors.dtype).eps)
 
 
 def _key(variant: str, kind: str, i: int, j: int) -> str:
     return f"{variant}/{kind}/{i}-{j}"
-
-
-def _total(parts: Sequence[CoMoments]) -> CoMoments:
-    first, *rest = parts
-    for part in rest:
-        first = first + part
-    return first
 
 
 @dataclass

@@ -22,9 +22,9 @@ def rows(
     *,
     min_samples: int = 2,
     batched: bool = False,
-    dtype: torch.dtype | None = None,
+    convert: bool = True,
 ) -> torch.Tensor:
-    """Check one representation and return it as a float tensor (float64 unless `dtype` says else).
+    """Check one representation and return it as a tensor, in float64 unless `convert` says else.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def rows(
     value : (n_samples, n_features), or (..., n_samples, n_features) if `batched`
         numpy array, torch tensor, or anything `numpy.asarray` takes; any real dtype, any strides.
     min_samples : the smallest n_samples that makes sense.
-    dtype : torch dtype to compute in; None is float64.
+    convert : False leaves the dtype as it is, for functions that convert a part at a time.
 
     Returns
     -------
@@ -59,10 +59,9 @@ def rows(
     if 0 in shape:
         raise ValueError(f"{name}: expected at least one value, got shape {shape}")
     _check_finite(name, tensor)
-    wanted = torch.float64 if dtype is None else dtype
-    if tensor.device.type == "mps" and wanted == torch.float64:
+    if tensor.device.type == "mps":
         tensor = tensor.cpu()
-    return tensor.to(wanted)
+    return tensor.to(torch.float64) if convert else tensor
 
 
 def pair(
@@ -72,7 +71,7 @@ def pair(
     same_features: bool = False,
     min_samples: int = 2,
     batched: bool = False,
-    dtype: torch.dtype | None = None,
+    convert: bool = True,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Check two aligned representations: row k of both is the same sentence.
 
@@ -86,19 +85,30 @@ def pair(
     ValueError, TypeError : as `rows`; or y has other rows, columns, leading dimensions or another
         device than x, for example ``y: expected 10000 rows like x, got 9998``.
     """
-    a = rows("x", x, min_samples=min_samples, batched=batched, dtype=dtype)
-    b = rows("y", y, min_samples=min_samples, batched=batched, dtype=dtype)
+    a = rows("x", x, min_samples=min_samples, batched=batched, convert=convert)
+    b = rows("y", y, min_samples=min_samples, batched=batched, convert=convert)
+    aligned(("x", a), ("y", b), same_features=same_features)
+    return a, b
+
+
+def aligned(
+    x: tuple[str, torch.Tensor], y: tuple[str, torch.Tensor], *, same_features: bool = False
+) -> None:
+    """Raise ValueError unless two named tensors agree in all that `pair` demands."""
+    (first, a), (second, b) = x, y
     if a.shape[-2] != b.shape[-2]:
-        raise ValueError(f"y: expected {a.shape[-2]} rows like x, got {b.shape[-2]}")
+        raise ValueError(f"{second}: expected {a.shape[-2]} rows like {first}, got {b.shape[-2]}")
     if same_features and a.shape[-1] != b.shape[-1]:
-        raise ValueError(f"y: expected {a.shape[-1]} columns like x, got {b.shape[-1]}")
+        raise ValueError(
+            f"{second}: expected {a.shape[-1]} columns like {first}, got {b.shape[-1]}"
+        )
     if a.shape[:-2] != b.shape[:-2]:
         raise ValueError(
-            f"y: expected leading dimensions {tuple(a.shape[:-2])} like x, got {tuple(b.shape[:-2])}"
+            f"{second}: expected leading dimensions {tuple(a.shape[:-2])} like {first}, got "
+            f"{tuple(b.shape[:-2])}"
         )
     if a.device != b.device:
-        raise ValueError(f"y: expected device {a.device} like x, got {b.device}")
-    return a, b
+        raise ValueError(f"{second}: expected device {a.device} like {first}, got {b.device}")
 
 
 def varies(name: str, tensor: torch.Tensor, index: str) -> None:

@@ -1,0 +1,190 @@
+"""What pairs share is worked out once and changes no number; neither do float32 products or leaving out."""
+
+import numpy as np
+import pytest
+import torch
+
+from xsim_lib import comoments, similarity
+from xsim_lib.comoments import CoMoments
+from xsim_lib.left_out import LeftOut
+from xsim_lib.moments import Moments, shared_moments
+from xsim_lib.resampling import jackknife, jackknife_interval, leave_one_out
+
+PAIRS = [("en", "fr"), ("en", "et"), ("fr", "et")]
+INDICES = {
+    "anc": similarity.anc_from_moments,
+    "cka": similarity.linear_cka_from_moments,
+    "cka_debiased": lambda m: similarity.linear_cka_from_moments(m, debiased=True),
+    "cca": similarity.cca_from_moments,
+    "svcca": lambda m: similarity.svcca_from_moments(m, components=4),
+    "svcca_variance": lambda m: similarity.svcca_from_moments(m, variance=0.8),
+    "pwcca": similarity.pwcca_from_moments,
+    "procrustes": similarity.procrustes_distance_from_moments,
+}
+
+
+def languages(n=90, d=8, layers=3, seed=0, dtype=np.float64):
+    rng = np.random.default_rng(seed)
+    shared = rng.normal(size=(layers, n, d)) * rng.uniform(0.5, 3, d)
+    return {
+        name: (shared + rng.normal(size=shared.shape) + rng.normal(size=d)).astype(dtype)
+        for name in ("en", "fr", "et")
+    }
+
+
+@pytest.mark.parametrize("name", INDICES)
+def test_shared_moments_give_what_separate_ones_give(name, monkeypatch):
+    """All indices on the same objects, so that nothing one has worked out disturbs the next."""
+    monkeypatch.setattr("xsim_lib.comoments._CHUNK", 40)
+    rows = languages()
+    found = shared_moments(rows, PAIRS)
+    assert list(found) == PAIRS
+    assert found["en", "fr"].xx is found["en", "et"].xx
+    for other in INDICES.values():
+        other(found["en", "fr"])
+    for x, y in PAIRS:
+        separate = INDICES[name](Moments.from_rows(rows[x], rows[y]))
+        np.testing.assert_allclose(INDICES[name](found[x, y]), separate, rtol=0, atol=1e-12)
+
+
+def test_a_language_is_centred_and_multiplied_with_itself_once(monkeypatch):
+    counts = {"of": 0, "products": 0}
+    of, products = comoments.Centred.of, comoments.products
+
+    def counting_of(*args, **kwargs):
+        counts["of"] += 1
+        return of(*args, **kwargs)
+
+    def counting_products(x, y):
+        counts["products"] += 1
+        return products(x, y)
+
+    monkeypatch.setattr(comoments.Centred, "of", counting_of)
+    monkeypatch.setattr(comoments, "products", counting_products)
+    shared_moments(languages(), PAIRS[:2])
+    assert counts == {"of": 3, "products": 5}
+
+
+def test_diagonal_shared_moments_are_enough_for_anc():
+    rows = languages()
+    found = shared_moments(rows, PAIRS, diagonal=True)
+    for x, y in PAIRS:
+        want = [similarity.anc(a, b) for a, b in zip(rows[x], rows[y], strict=True)]
+        assert similarity.anc_from_moments(found[x, y]) == pytest.approx(want, rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("mean", [0.0, 1e3])
+@pytest.mark.parametrize("d", [8, 300])
+def test_products_in_float32_agree_to_1e_6(d, mean, dtype):
+    """Both sides of the width from which symmetric products are cut into panels."""
+    rows = {k: (v + mean).astype(dtype) for k, v in languages(1200, d, 2, dtype=dtype).items()}
+    exact, fast = (shared_moments(rows, PAIRS, fast=fast) for fast in (False, True))
+    # Of 300 directions of like variance no precision says which are the first four.
+    for name in ("anc", "cka", "cka_debiased", "cca", "pwcca", *(["svcca"] if d == 8 else [])):
+        for pair in PAIRS:
+            difference = np.abs(INDICES[name](exact[pair]) - INDICES[name](fast[pair]))
+            assert difference.max() < 1e-6, (name, pair)
+    assert fast["en", "fr"].sxx.dtype == torch.float64
+    assert (fast["en", "fr"].sxx != exact["en", "fr"].sxx).any()
+
+
+@pytest.mark.parametrize("d", [8, 300])
+def test_symmetric_products_are_symmetric_and_complete(d):
+    x = np.random.default_rng(0).normal(size=(2, 50, d))
+    for fast, atol in ((False, 1e-12), (True, 1e-4)):
+        s = CoMoments.from_rows(x, fast=fast).s
+        np.testing.assert_allclose(s, s.mT, rtol=0, atol=atol)
+        for k in range(2):
+            rows = x[k] - x[k].mean(0)
+            np.testing.assert_allclose(s[k], rows.T @ rows, rtol=0, atol=atol)
+
+
+def test_the_spacing_of_the_input_is_kept_through_merging_indexing_and_saving():
+    rows = languages(dtype=np.float32)
+    part = CoMoments.from_rows(rows["en"].astype(np.float64)) + CoMoments.from_rows(rows["fr"])
+    for found in (part, part[0], CoMoments.from_state(part.state()), part.diagonals()):
+        assert found.resolution == np.finfo(np.float32).eps
+        assert found.rounding == np.finfo(np.float64).eps
+    assert CoMoments.from_rows(torch.arange(12).reshape(6, 2)).resolution == 0
+
+
+def test_names_and_shapes_that_do_not_fit_are_named():
+    rows = languages()
+    with pytest.raises(ValueError, match="pairs: expected names among en, fr, et; got 'xx'"):
+        shared_moments(rows, [("en", "xx")])
+    with pytest.raises(ValueError, match="pairs: expected at least one"):
+        shared_moments(rows, [])
+    rows["et"] = rows["et"][:, 1:]
+    with pytest.raises(ValueError, match="et: expected 90 rows like en, got 89"):
+        shared_moments(rows, PAIRS)
+    rows["et"] = np.full((3, 90, 8), np.nan)
+    with pytest.raises(ValueError, match="et: expected finite values"):
+        shared_moments(rows, PAIRS)
+
+
+# ---------------------------------------------------------------- leaving out
+def streams(rows, blocks=7):
+    """Left-out sums of x with itself, y with itself, x with y; and the blocks they come from."""
+    x, y = rows["en"], rows["fr"]
+    parts = [Moments.from_rows(x[:, j::blocks], y[:, j::blocks]) for j in range(blocks)]
+    three = [LeftOut([getattr(part, name) for part in parts]) for name in ("xx", "yy", "xy")]
+    return three, parts
+
+
+@pytest.mark.parametrize("kept", ["lean", "full"])
+@pytest.mark.parametrize("mean", [0.0, 1e4])
+def test_leaving_a_block_out_is_not_having_it(kept, mean):
+    rows = {k: v + mean for k, v in languages().items()}
+    three, parts = streams(rows)
+    bundles = [Moments(*b) for b in zip(*(getattr(s, kept) for s in three), strict=True)]
+    assert len(bundles) == 1 + len(parts)
+    names = ("anc", "cka") if kept == "lean" else INDICES
+    for j, found in enumerate(bundles):
+        keep = np.arange(90) % 7 != j - 1
+        want = Moments.from_rows(rows["en"][:, keep], rows["fr"][:, keep])
+        assert found.n == keep.sum()
+        for name in names:
+            got = INDICES[name](found)
+            np.testing.assert_allclose(got, INDICES[name](want), rtol=0, atol=1e-9, err_msg=name)
+
+
+def test_lean_sums_hold_no_matrix_and_say_so():
+    three, _ = streams(languages())
+    lean = Moments(*(side.lean[1] for side in three))
+    assert all(v.ndim < 3 for side in three for v in side.lean[1].state().values())
+    with pytest.raises(ValueError, match="full sums of products, got diagonal=True"):
+        similarity.cca_from_moments(lean)
+    with pytest.raises(ValueError, match="full sums of products, got diagonal=True"):
+        similarity.linear_cka_from_moments(lean + lean)  # norms do not add up
+
+
+@pytest.mark.parametrize("name", ["anc", "cka"])
+def test_intervals_from_lean_sums_are_those_of_the_jackknife(name):
+    three, parts = streams(languages())
+    bundles = [Moments(*b) for b in zip(*(s.lean for s in three), strict=True)]
+    got = jackknife_interval([INDICES[name](b) for b in bundles], [p.n for p in parts])
+    for a, b in zip(got, jackknife(INDICES[name], parts), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-12)
+
+
+def test_a_neuron_that_only_one_block_moves_is_dead_without_it():
+    """Subtracting the block would leave rounding, and a correlation of it."""
+    rows = languages(layers=1)
+    for v in rows.values():
+        v[:, :, 0] = 0.3
+        v[:, 2::7, 0] += np.arange(13) * 1.7
+    three, _ = streams(rows)
+    lean = Moments(*(side.lean[3] for side in three))
+    found = similarity.neuron_correlations_from_moments(lean)
+    assert found.dead[0].tolist() == [True] + [False] * 7
+
+
+def test_one_block_leaves_nothing_out():
+    three, _ = streams(languages(), blocks=1)
+    for side in three:
+        assert len(side.lean) == len(side.full) == 1
+
+
+def test_leave_one_out_adds_what_is_left_in_order():
+    assert leave_one_out(["a", "b", "c", "d"]) == ["bcd", "acd", "abd", "abc"]
