@@ -135,18 +135,24 @@ def test_a_model_may_have_its_own_languages_training_and_vocabulary():
 
 
 @pytest.mark.parametrize("profile", ["smoke", "mini", "real"])
-def test_a_ladder_differs_in_size_and_in_nothing_else(profile):
+def test_ladders_differ_in_size_and_objective_and_in_nothing_else(profile):
     settings = profiles.settings("anc2022", profile)
-    found = [settings.spec(name, 1).model_dump() for name in settings.group("mlm").models]
-    sizes = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
-    widths = [spec["encoder"]["hidden_size"] for spec in found]
-    assert len(widths) >= 4
-    assert widths == sorted(widths)
-    for spec in found:
-        del spec["name"], spec["training"]["learning_rate"]
-        for size in sizes:
-            del spec["encoder"][size]
-    assert all(spec == found[0] for spec in found)
+    found = {g: [settings.spec(m, 1) for m in settings.group(g).models] for g in ("mlm", "clm")}
+    keys = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+    sizes = {g: [[s.encoder[key] for key in keys] for s in specs] for g, specs in found.items()}
+    assert len(sizes["mlm"]) >= 4
+    assert all(ladder == sorted(ladder) for ladder in sizes.values())  # as large as their names say
+    rest = []
+    for group, specs in found.items():
+        for spec in (s.model_dump() for s in specs):
+            assert spec["training"].pop("objective") == group
+            assert spec["encoder"].pop("causal", False) == (group == "clm")
+            del spec["name"], spec["training"]["learning_rate"]
+            rest.append({k: v for k, v in spec.items() if k != "encoder"})
+            rest[-1]["encoder"] = {k: v for k, v in spec["encoder"].items() if k not in keys}
+    assert all(spec == rest[0] for spec in rest)
+    if profile != "smoke":
+        assert all(size in sizes["clm"] for size in sizes["mlm"])
 
 
 def test_profile_paper_is_the_public_checkpoints_on_the_sentences_of_the_authors():
