@@ -157,3 +157,61 @@ def test_curves_draw_named_series():
     assert line(axis, "s3").get_marker() != "None"
     curves(axis, {"bare": series["s0"]}, xlabel="", ylabel="", markers=False)
     assert line(axis, "bare").get_marker() == "None"
+
+
+def stars(axis):
+    """Where the stars stand, hollow or not, without those that only the legend shows."""
+    found = [
+        line for line in axis.get_lines() if line.get_marker() == "*" and len(line.get_xdata())
+    ]
+    return {
+        (round(float(s.get_ydata()[0]), 6), s.get_markerfacecolor() == "white"): s.get_color()
+        for s in found
+    }
+
+
+def test_a_marked_variant_is_a_star_at_the_last_layer_only():
+    frame = measured(models=("post",), pairs=("en-fr",), baselines=EVERY).frame
+    marked = frame.assign(variant="cls", value=frame["value"] + 0.5)
+    (_, ((axis,),)) = draw(
+        Records(pd.concat([frame, marked])), models=("post",), mark=("cls", "first token")
+    )
+    # 3 / 10 + 1 / 100 + 0.5, and one fiftieth less for the untrained encoder: no shuffled stars
+    assert stars(axis) == {
+        (0.81, False): line(axis, "en-fr").get_color(),
+        (0.79, True): line(axis, "en-fr").get_color(),
+    }
+    assert {"first token", "first token, untrained"} <= set(labels(axis))
+    assert line(axis, "en-fr").get_ydata()[-1] == pytest.approx(0.31)
+
+
+def test_a_stated_range_is_a_box_over_its_layers_in_the_rows_it_is_about():
+    stated = pd.DataFrame(
+        {
+            "series": ["pre"] * 2,
+            "metric": ["CKA", "ANC"],
+            "layer": "6-12",
+            "lower": 0.5,
+            "upper": 0.8,
+        }
+    )
+    _, ((post,), (pre,)) = draw(measured(interval=None), stated=stated)
+    assert len(post.collections) == 0
+    (box,) = pre.collections
+    corners = box.get_paths()[0].get_extents()
+    assert (corners.x0, corners.x1) == (2, 3)  # the upper half of three layers
+    assert (corners.y0, corners.y1) == (0.5, 0.8)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("scale_normformer", "scale_normformer"),
+        ("scale_normformer_tuned", "scale_normformer_\ntuned"),
+        ("bert-base-multilingual-cased", "bert-base-\nmultilingual-cased"),
+        ("averyveryverylongsingleword", "averyveryverylongsingleword"),
+    ],
+)
+def test_long_names_are_broken_and_nothing_is_lost(name, shown):
+    _, ((axis,),) = draw(measured(models=(name,)), models=(name,))
+    assert axis.get_ylabel() == f"{shown}\nCKA"

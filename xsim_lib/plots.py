@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
-from xsim_lib.records import NothingSelected, Records
+from xsim_lib.records import NothingSelected, Records, paper_layers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,6 +59,8 @@ def layers(
     label: str,
     limits: tuple[float, float] = (0.0, 1.0),
     variant: str = "",
+    mark: tuple[str, str] | None = None,
+    stated: pd.DataFrame | None = None,
 ) -> Figure:
     """Draw one curve over layers per language pair: a row per model, a column per source of numbers.
 
@@ -70,6 +73,9 @@ def layers(
     columns : such as the paper, this build, the recorded runs; those without the metric stay empty.
     metric : such as "cka"; label : how the axis calls it.
     models : row by row.
+    mark : a variant whose value at the last layer is drawn as a star, and how the legend calls it,
+        such as ("cls", "first token"). A star of the untrained encoder is hollow.
+    stated : rows of `reported.load` that print a range over several layers ("6-12"): hatched boxes.
 
     Raises
     ------
@@ -93,7 +99,7 @@ def layers(
     figure, axes = plt.subplots(
         len(models),
         len(columns),
-        figsize=(1.0 + 1.85 * len(columns), 1.2 + 1.6 * len(models)),
+        figsize=(max(4.6, 1.0 + 1.85 * len(columns)), 3),  # the height follows from the legend
         sharey=True,
         sharex="col",
         squeeze=False,
@@ -101,9 +107,14 @@ def layers(
     )
     for row, model in zip(axes, models, strict=True):
         for axis, column in zip(row, columns, strict=True):
-            _panel(axis, _select(column.records, metric, variant, model=model), colour)
+            frame = _select(column.records, metric, variant, model=model)
+            _panel(axis, frame, colour)
+            if mark is not None:
+                _stars(axis, _select(column.records, metric, mark[0], model=model), colour, mark[1])
+            if stated is not None and not frame.empty:
+                _boxes(axis, stated, metric, model, int(frame["n_layers"].max()))
             axis.set_ylim(*limits)
-        row[0].set_ylabel(f"{model}\n{label}")
+        row[0].set_ylabel(f"{_broken(model)}\n{label}")
     for axis, column in zip(axes[0], columns, strict=True):
         axis.set_title(column.title, fontsize=10)
     for axis in axes[-1]:
@@ -167,6 +178,29 @@ def _panel(axis: Axes, frame: pd.DataFrame, colour: Mapping[str, tuple]) -> None
     axis.set_xticks(range(0, last + 1, max(1, last // 6)))
 
 
+def _stars(axis: Axes, frame: pd.DataFrame, colour: Mapping[str, tuple], label: str) -> None:
+    last = frame[(frame["layer"] == frame["n_layers"]) & frame["baseline"].isin(["", "untrained"])]
+    means = last.groupby(["baseline", "pair_or_language", "layer"])["value"].mean()
+    for (baseline, pair, layer), value in means.items():
+        face = "white" if baseline else colour[pair]
+        beside = layer * 1.05  # not on top of the mean over tokens
+        axis.plot(beside, value, "*", markersize=10, color=colour[pair], markerfacecolor=face)
+    for baseline, name in (("", label), ("untrained", f"{label}, untrained")):
+        if baseline in means.index.get_level_values("baseline"):
+            face = "white" if baseline else "0.3"
+            axis.plot([], [], "*", markersize=10, color="0.3", markerfacecolor=face, label=name)
+
+
+def _boxes(axis: Axes, stated: pd.DataFrame, metric: str, model: str, n_layers: int) -> None:
+    rows = stated[(stated["metric"].str.lower() == metric) & (stated["series"] == model)]
+    for row in rows.itertuples():
+        ends = paper_layers(n_layers, tuple(map(int, row.layer.split("-"))))
+        axis.fill_between(
+            [ends[0], ends[-1]], row.lower, row.upper, facecolor="none", edgecolor="0.6",
+            hatch="///", linewidth=0.8, zorder=0, label="stated in the paper",
+        )  # fmt: skip
+
+
 def _band(frame: pd.DataFrame) -> tuple[pd.Series, np.ndarray | None, np.ndarray | None]:
     by_layer = frame.groupby("layer")
     mean = by_layer["value"].mean()
@@ -179,6 +213,16 @@ def _band(frame: pd.DataFrame) -> tuple[pd.Series, np.ndarray | None, np.ndarray
     return mean, None, None
 
 
+def _broken(name: str, longest: int = 18) -> str:
+    """A long name on several lines, broken after its underscores and hyphens."""
+    lines = [""]
+    for part in re.findall(r"[^_-]*[_-]|[^_-]+", name):
+        if lines[-1] and len(lines[-1] + part) > longest:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
+
+
 def _order(pair: str) -> tuple:
     """The papers list French first; the rest follows by name."""
     return (not pair.endswith("-fr"), pair != "en-et", pair)
@@ -189,9 +233,7 @@ def _legend(figure: Figure, axes: np.ndarray) -> None:
     for axis in axes.flat:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
-    figure.legend(
-        handles.values(),
-        handles.keys(),
-        loc="outside lower center",
-        ncols=min(4, max(2, axes.shape[1])),
-    )
+    ncols = min(4, max(2, axes.shape[1]))
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=ncols)
+    # Many pairs make a tall legend: it takes no height from the panels.
+    figure.set_figheight(0.9 + 1.55 * len(axes) + 0.21 * -(-len(handles) // ncols))
