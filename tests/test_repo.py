@@ -187,7 +187,7 @@ LAYERS = (
     "trees",
     "batching centred hashing models paths ranks texts tidy validation",
     "artificial comoments corpora fitting layouts loading notebooks provenance random_init resampling spans tokenization workflow",
-    "classifier left_out moments normformer pretraining records representations scores sources words",
+    "classifier factorization left_out moments normformer pretraining records representations scores sources words",
     "bilstm cca cka directions finetuning plots reported sums zoo",
     "tagging",
     "claims profiles similarity",
