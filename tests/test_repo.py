@@ -185,11 +185,11 @@ def test_importing_the_library_loads_no_torch_and_is_quick():
 # Each module imports only from rows above its own, or from its own package.
 LAYERS = (
     "trees",
-    "batching centred hashing models paths ranks texts tidy validation",
+    "batching centred hashing models paths ranks romanise texts tidy validation",
     "artificial comoments corpora fitting layouts loading notebooks provenance random_init resampling spans tokenization workflow",
-    "classifier factorization left_out moments normformer pretraining records representations scores sources words",
-    "bilstm cca cka directions finetuning plots reported sums zoo",
-    "tagging",
+    "bilingual classifier factorization left_out moments normformer pretraining records representations scores sources words",
+    "attachment bilstm cca cka directions finetuning plots reported sums zoo",
+    "parsing tagging",
     "claims profiles similarity",
     "authors_code book comparison experiment",
     "report",
