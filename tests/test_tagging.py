@@ -247,12 +247,14 @@ def test_a_kept_tagger_comes_back_exactly_and_is_not_trained_again(kind, tmp_pat
     run = {"task": "ner", "directory": folder, "progress": False}
     trained = finetune_tagger(encoder, data, BRIEF, **run)
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    state = torch.random.get_rng_state()
     for again in (load_tagger(folder), finetune_tagger(encoder, data, BRIEF, **run)):
         assert same(weights(again), weights(trained))
         assert (again.labels, again.task, again.settings) == (trained.labels, "ner", BRIEF)
         assert (again.losses, again.words.name) == (trained.losses, trained.words.name)
         assert tag(again, data) == tag(trained, data)
         assert not again.training
+    assert torch.equal(torch.random.get_rng_state(), state)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
     assert [path.name for path in folder.parent.iterdir()] == ["t"]  # nothing temporary is left
 

@@ -187,14 +187,15 @@ def load_tagger(directory: str | Path, *, device: str | torch.device = "cpu") ->
         raise ValueError(f"directory: no tagger.json in {directory}")
     words = load_word_encoder(Path(directory) / "encoder", device=device)
     words.name = kept["name"]
-    tagger = Tagger(
-        words,
-        TaggerSettings(**kept["settings"]),
-        kept["task"],
-        kept["labels"],
-        losses=kept["losses"],
-        cut=kept["cut"],
-    )
+    with seeded(0, words.device):  # the head's first weights are drawn, then replaced
+        tagger = Tagger(
+            words,
+            TaggerSettings(**kept["settings"]),
+            kept["task"],
+            kept["labels"],
+            losses=kept["losses"],
+            cut=kept["cut"],
+        )
     tagger.head.load_state_dict(load_file(Path(directory) / "head.safetensors"))
     return tagger.eval()
 
