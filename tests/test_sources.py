@@ -87,3 +87,16 @@ def test_unseen_languages_are_related_as_their_roles_say():
     assert scripts["gsw"] == scripts["wo"] == scripts["de"] == {"LATIN"}
     assert scripts["myv"] == scripts["ru"] == {"LATIN", "CYRILLIC"}  # names are anchors
     assert scripts["ug"] - set.union(*(scripts[x] for x in SEEN)) == {"ARMENIAN"}
+
+
+def test_dictionaries_hold_the_words_of_the_text():
+    plain, latin = artificial(), artificial(romanised=("ug",))
+    found, written = plain.dictionary("en", "ug"), latin.dictionary("en", "ug")
+    assert found == plain.family.dictionary("en", "ug")
+    assert [english for english, _ in found.pairs] == [english for english, _ in written.pairs]
+    assert all(ord(letter) < 128 for letter in letters([uyghur for _, uyghur in written.pairs]))
+    for source, dictionary in ((plain, found), (latin, written)):
+        words = {word for line in source.training().sentences["ug"] for word in line.split()}
+        assert len(words & {uyghur for _, uyghur in dictionary.pairs}) > 10
+    with pytest.raises(ValueError, match="got 'xx'"):
+        plain.dictionary("en", "xx")

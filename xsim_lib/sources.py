@@ -15,7 +15,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from xsim_lib import artificial, corpora
-from xsim_lib.texts import Classification, Corpus, ParallelCorpus, Treebank, TreebankSentence
+from xsim_lib.texts import (
+    BilingualDictionary,
+    Classification,
+    Corpus,
+    ParallelCorpus,
+    Treebank,
+    TreebankSentence,
+)
 
 __all__ = ["Artificial", "Real", "Source", "split_pair"]
 
@@ -116,6 +123,14 @@ class Artificial(_Source):
         if language not in self.romanised:
             return bank
         return _rewritten(bank, partial(self.family.romanise, language))
+
+    def dictionary(self, source: str, target: str) -> BilingualDictionary:
+        """Translations of nouns, verbs, adjectives and adverbs in their citation forms."""
+        self.check_languages(source, target)
+        found = self.family.dictionary(source, target)
+        words, translations = zip(*found.pairs, strict=True)
+        written = self._written({source: words, target: translations})
+        return replace(found, pairs=tuple(zip(written[source], written[target], strict=True)))
 
     def _written(self, sentences: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
         return {

@@ -7,21 +7,29 @@ the same time or a year apart, and it is trained once.
 
 from __future__ import annotations
 
-import inspect
 import json
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import permutations
 from pathlib import Path
 
 import pandas as pd
 import torch
 from accelerate import PartialState
 from filelock import FileLock
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from xsim_lib import hashing, paths, ranks
+from xsim_lib.bilingual import (
+    BilingualForMaskedLM,
+    CodeSwitching,
+    language_tokenizers,
+    switch,
+    table_size,
+    translations,
+)
 from xsim_lib.fitting import seeded
 from xsim_lib.loading import quiet_transformers
 from xsim_lib.models import (
@@ -31,82 +39,19 @@ from xsim_lib.models import (
     LoadedModel,
     count_parameters,
 )
-from xsim_lib.pretraining import PretrainingSettings, pretrain
+from xsim_lib.pretraining import pretrain
 from xsim_lib.provenance import provenance
-from xsim_lib.sources import Source
 from xsim_lib.texts import Corpus
 from xsim_lib.tokenization import train_tokenizer
+from xsim_lib.zoo.spec import ModelSpec
+
+LanguageModel = EncoderForMaskedLM | EncoderForCausalLM | BilingualForMaskedLM
+Tokenizers = PreTrainedTokenizerBase | dict[str, PreTrainedTokenizerBase]
 
 __all__ = ["Checkpoint", "ModelSpec", "at_equal_loss", "device", "get"]
 
 CODE = ("xsim_lib.batching", "xsim_lib.models", "xsim_lib.pretraining", "xsim_lib.tokenization")
-_OURS = {"vocab_size", "max_position_embeddings", "kwargs"}  # of the tokenizer, of the training
-
-
-class ModelSpec(BaseModel):
-    """Everything that determines a trained model.
-
-    Attributes
-    ----------
-    name : what figures call it, such as ``scale_post``.
-    source : the text it is trained on.
-    vocabulary : number of sub-words.
-    encoder : keyword arguments of `EncoderConfig`.
-    training : `PretrainingSettings`; its seed also draws the initial weights.
-    start_from : go on from the end of this model, with its tokenizer and sizes, on `source`; made
-        by `adapted`.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    source: Source
-    vocabulary: int = Field(gt=0)
-    lowercase: bool = False
-    encoder: dict[str, int | float | str | bool]
-    training: PretrainingSettings
-    start_from: ModelSpec | None = None
-
-    @field_validator("encoder")
-    @classmethod
-    def _fits(cls, value: dict) -> dict:
-        # A configuration of transformers keeps any keyword, so a typo would train the default.
-        known = [n for n in inspect.signature(EncoderConfig).parameters if n not in _OURS]
-        for name in value:
-            if name not in known:
-                raise ValueError(f"expected any of {', '.join(known)}; got {name!r}")
-        EncoderConfig(**value)
-        return value
-
-    @model_validator(mode="after")
-    def _consistent(self) -> ModelSpec:
-        causal = bool(self.encoder.get("causal", False))
-        if causal != (self.training.objective == "clm"):
-            raise ValueError(
-                f"objective: expected {'clm' if causal else 'mlm'!r} for an encoder with "
-                f"causal={causal}, got {self.training.objective!r}"
-            )
-        start = self.start_from
-        if start is not None:
-            for name in ("vocabulary", "lowercase", "encoder"):
-                if getattr(self, name) != getattr(start, name):
-                    raise ValueError(
-                        f"start_from: expected the {name} of {start.name}, "
-                        f"{getattr(start, name)}; got {getattr(self, name)}"
-                    )
-            if self.training.max_length > start.training.max_length:
-                raise ValueError(
-                    f"max_length: {start.name} takes {start.training.max_length} tokens, "
-                    f"got {self.training.max_length}"
-                )
-        return self
-
-    def adapted(self, name: str, source: Source, training: PretrainingSettings) -> ModelSpec:
-        """Specify this model trained further, on other text: adaptation before fine-tuning."""
-        changes = {"name": name, "source": source, "training": training, "start_from": self}
-        return type(self)(
-            **{**{key: getattr(self, key) for key in type(self).model_fields}, **changes}
-        )
+BILINGUAL = "xsim_lib.bilingual"  # decides the weights of the models that use it, and of no other
 
 
 @dataclass(frozen=True)
@@ -131,31 +76,57 @@ class Checkpoint:
         """Hashes, device, seconds and versions of the training run."""
         return json.loads((self.directory / "provenance.json").read_text())
 
-    def load(self, step: int | None = None) -> LoadedModel:
+    def load(self, step: int | None = None, language: str | None = None) -> LoadedModel:
         """Load the snapshot at `step`, by default the last, in evaluation mode.
+
+        Parameters
+        ----------
+        language : str, optional
+            Whose view of the model: needed where weights or tokenizers are language-specific.
 
         Raises
         ------
-        ValueError : there is no snapshot at that step.
+        ValueError : there is no snapshot at that step, or no such language, or none was given.
         """
-        step = self.steps[-1] if step is None else step
-        if step not in self.steps:
-            raise ValueError(f"step: {self.spec.name} has snapshots at {self.steps}; got {step}")
-        model = self._language_model(step)
-        return LoadedModel(self.spec.name, model.encoder.eval().to(device()), self._tokenizer())
+        if language is not None or self.spec.needs_language:
+            known = self.spec.source.languages
+            if language not in known:
+                raise ValueError(
+                    f"language: {self.spec.name} was trained on {', '.join(known)}; got {language!r}"
+                )
+        model = self._language_model(self._step(step))
+        return self._view(model, language)
+
+    def views(self, step: int | None = None) -> dict[str, LoadedModel]:
+        """Load the model as every language sees it; parts that languages share are the same objects."""
+        model = self._language_model(self._step(step))
+        return {language: self._view(model, language) for language in self.spec.source.languages}
 
     def at_loss(self, target: float) -> int:
         """Step of the snapshot whose held-out loss is closest to `target`."""
         return int(self.history.iloc[(self.history["loss"] - target).abs().argmin()]["step"])
 
-    def _language_model(self, step: int) -> EncoderForMaskedLM | EncoderForCausalLM:
+    def _step(self, step: int | None) -> int:
+        step = self.steps[-1] if step is None else step
+        if step not in self.steps:
+            raise ValueError(f"step: {self.spec.name} has snapshots at {self.steps}; got {step}")
+        return step
+
+    def _view(self, model: LanguageModel, language: str | None) -> LoadedModel:
+        model = model.views[language] if self.spec.has_views else model
+        tokenizer = self._tokenizer(language if self.spec.tokenization != "joint" else "")
+        return LoadedModel(self.spec.name, model.encoder.eval().to(device()), tokenizer)
+
+    def _language_model(self, step: int) -> LanguageModel:
         folder = self.directory / "snapshots" / f"{step:07d}"
+        if self.spec.has_views:
+            return BilingualForMaskedLM.from_pretrained(folder)
         with quiet_transformers():
             return _architecture(self.spec).from_pretrained(folder, use_safetensors=True)
 
-    def _tokenizer(self) -> PreTrainedTokenizerBase:
+    def _tokenizer(self, language: str = "") -> PreTrainedTokenizerBase:
         with quiet_transformers():
-            return AutoTokenizer.from_pretrained(self.directory / "tokenizer")
+            return AutoTokenizer.from_pretrained(self.directory / "tokenizer" / language)
 
 
 def device() -> str:
@@ -204,16 +175,26 @@ def at_equal_loss(checkpoints: dict[str, Checkpoint]) -> dict[str, tuple[LoadedM
 
 def _key(spec: ModelSpec, corpus: Corpus) -> dict:
     """Everything that determines the weights; the text itself, not where it came from."""
+    parts = {"tokenization", "separate_embeddings", "separate_layers", "code_switch"}
     key = {
-        "spec": spec.model_dump(mode="json", exclude={"name", "source", "start_from"}),
+        "spec": spec.model_dump(mode="json", exclude={"name", "source", "start_from", *parts}),
         "languages": corpus.languages,
         "text": corpus.fingerprint,
-        "code": hashing.code_hash(*CODE),
+        "code": hashing.code_hash(*CODE, *([BILINGUAL] if spec.is_bilingual else [])),
         "torch": torch.__version__.split("+")[0],
     }
+    if spec.is_bilingual:
+        key["parts"] = spec.model_dump(mode="json", include=parts)
+    if spec.code_switch is not None:
+        key["translations"] = _translations(spec)
     if spec.start_from is not None:
         key["start_from"] = _key(spec.start_from, spec.start_from.source.training())
     return key
+
+
+def _translations(spec: ModelSpec) -> dict[str, dict[str, tuple[str, ...]]]:
+    source = spec.source
+    return translations(source.dictionary(*pair) for pair in permutations(source.languages, 2))
 
 
 def _train(
@@ -227,17 +208,21 @@ def _train(
     """Train (or go on training) into `directory`; the provenance of the result."""
     began = pd.Timestamp.now()
     if start is None:
-        tokenizer = train_tokenizer(
-            corpus, spec.vocabulary, lowercase=spec.lowercase, max_length=spec.training.max_length
-        )
-        model = _untrained(spec, tokenizer)
+        tokenizers = _tokenizers(spec, corpus)
+        model = _untrained(spec, tokenizers)
     else:
-        tokenizer, model = start._tokenizer(), start._language_model(start.steps[-1])
+        tokenizers, model = start._tokenizer(), start._language_model(start.steps[-1])
     if PartialState().is_main_process and not (directory / "tokenizer").exists():
         with hashing.atomic_write(directory / "tokenizer") as temporary:
-            tokenizer.save_pretrained(temporary)
+            for language, tokenizer in _by_language(tokenizers).items():
+                tokenizer.save_pretrained(temporary / language)
     model = model.to(device())
-    pretrain(model, tokenizer, corpus, spec.training, directory, progress=progress)
+    rewrite = None
+    if spec.code_switch is not None:
+        rewrite = partial(_rewrite, key["translations"], spec.code_switch)
+    pretrain(
+        model, tokenizers, corpus, spec.training, directory, rewrite=rewrite, progress=progress
+    )
     return provenance(
         code_hash=key["code"],
         data_hash=key["text"],
@@ -249,18 +234,50 @@ def _train(
     )
 
 
+def _rewrite(
+    words: dict[str, dict[str, tuple[str, ...]]],
+    settings: CodeSwitching,
+    sentences: Sequence[str],
+    language: str,
+    seed: tuple[int, int],
+) -> list[str]:
+    return switch(sentences, words[language], settings, seed=seed)
+
+
+def _tokenizers(spec: ModelSpec, corpus: Corpus) -> Tokenizers:
+    options = {"lowercase": spec.lowercase, "max_length": spec.training.max_length}
+    if spec.tokenization == "joint":
+        return train_tokenizer(corpus, spec.vocabulary, **options)
+    options["separate_embeddings"] = spec.separate_embeddings
+    return language_tokenizers(corpus, spec.vocabulary, spec.tokenization, **options)
+
+
+def _by_language(tokenizers: Tokenizers) -> dict[str, PreTrainedTokenizerBase]:
+    """Where each tokenizer is kept: one for all in the folder itself."""
+    return tokenizers if isinstance(tokenizers, dict) else {"": tokenizers}
+
+
 def _architecture(spec: ModelSpec) -> type[EncoderForMaskedLM] | type[EncoderForCausalLM]:
     return EncoderForCausalLM if spec.encoder.get("causal", False) else EncoderForMaskedLM
 
 
-def _untrained(
-    spec: ModelSpec, tokenizer: PreTrainedTokenizerBase
-) -> EncoderForMaskedLM | EncoderForCausalLM:
-    config = EncoderConfig(
-        vocab_size=len(tokenizer),
-        max_position_embeddings=spec.training.max_length,
-        pad_token_id=tokenizer.pad_token_id,
+def _untrained(spec: ModelSpec, tokenizers: Tokenizers) -> LanguageModel:
+    found = _by_language(tokenizers)
+    options = {
+        "max_position_embeddings": spec.training.max_length,
+        "pad_token_id": next(iter(found.values())).pad_token_id,
         **spec.encoder,
-    )
+    }
     with seeded(spec.training.seed, torch.device("cpu")):
-        return _architecture(spec)(config)
+        if not spec.has_views:
+            config = EncoderConfig(vocab_size=table_size(found.values()), **options)
+            return _architecture(spec)(config)
+        own = {"separate_embeddings": spec.separate_embeddings}
+        own["separate_layers"] = spec.separate_layers
+        sizes = {
+            language: table_size([found[language]] if spec.separate_embeddings else found.values())
+            for language in spec.source.languages
+        }
+        return BilingualForMaskedLM(
+            {k: EncoderConfig(vocab_size=size, **options, **own) for k, size in sizes.items()}
+        )
