@@ -192,7 +192,7 @@ LAYERS = (
     "parsing tagging",
     "claims profiles similarity",
     "authors_code book comparison experiment",
-    "report",
+    "report variants",
     "own_model",
     "cli",
 )

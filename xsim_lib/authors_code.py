@@ -1,43 +1,28 @@
-"""What the code of anc2022 computes where it differs from the paper, and what that does to the claims.
+"""What only the authors' code of anc2022 computes, where it differs from the paper and from this library.
 
 Written anew from a reading of the public repository (snapshot c8a25a5); nothing is copied. Variants
-that the library has anyway (signed ANC, sentence-centred matching, ...) are listed here beside those
-that only the authors' code has.
+that the library has anyway (signed ANC, sentence-centred matching) are options of `similarity`;
+`xsim_lib.variants` runs all of them and judges the claims with each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from xsim_lib import claims, similarity, validation
-from xsim_lib.records import NothingSelected, Records
-from xsim_lib.resampling import jackknife
+from xsim_lib import similarity, validation
 
 if TYPE_CHECKING:
     from xsim_lib.validation import Array
 
 __all__ = [
-    "DEFINITIONS",
-    "ITEMS",
-    "VARIANTS",
-    "debiased_branch",
-    "examples",
-    "judged",
-    "live_anc",
-    "measure",
-    "script_anc",
-    "single_precision_cka",
-    "singular_value_svcca",
-    "uncentred_pwcca",
-    "whole_text",
+    "debiased_branch", "examples", "live_anc", "script_anc", "single_precision_cka",
+    "singular_value_svcca", "uncentred_pwcca",
 ]  # fmt: skip
 
 
@@ -151,161 +136,6 @@ def uncentred_pwcca(x: Array, y: Array) -> float:
     directions = left[2][: ranks[0]].T / left[1][: ranks[0]] @ u
     weights = ((a @ directions).T @ a).abs().sum(1)
     return (weights @ correlations.clamp(0, 1) / weights.sum()).item()
-
-
-@dataclass(frozen=True)
-class _Variant:
-    """One way to compute `metric`; `name` is what records call it, "" for the paper's definition."""
-
-    metric: str
-    name: str
-    function: Callable[[Array, Array], float]
-
-
-#: The paper's definitions, as the other pages use them.
-DEFINITIONS = (
-    _Variant("anc", "", similarity.anc),
-    _Variant("cka", "", similarity.linear_cka),
-    _Variant("svcca", "", similarity.svcca),
-    _Variant("pwcca", "", similarity.pwcca),
-    _Variant("matching", "", similarity.matching_accuracy),
-)
-
-
-def _both(x: Array, y: Array, *, details: bool) -> np.ndarray:
-    find = partial(similarity.matching_accuracy, x, y, details=details)
-    return np.concatenate([find(), find(reverse=True)])
-
-
-#: What the authors' code does instead, or also has.
-VARIANTS = (
-    _Variant("anc", "signed", partial(similarity.anc, signed=True)),
-    _Variant("anc", "signed, float32", script_anc),
-    _Variant("anc", "dead left out", live_anc),
-    _Variant("cka", "float32", single_precision_cka),
-    _Variant("cka", "debiased", partial(similarity.linear_cka, debiased=True)),
-    _Variant("cka", "debiased branch", debiased_branch),
-    _Variant("svcca", "99 % variance", partial(similarity.svcca, variance=0.99)),
-    _Variant("svcca", "singular values", singular_value_svcca),
-    _Variant("pwcca", "uncentred weights", uncentred_pwcca),
-    _Variant(
-        "matching", "sentence-centred", partial(similarity.matching_accuracy, centre="sentence")
-    ),
-    _Variant(
-        "matching", "language-centred", partial(similarity.matching_accuracy, centre="language")
-    ),
-    _Variant("matching", "both directions", _both),
-)
-
-#: Which metrics the claims about an item read.
-ITEMS: Mapping[str, tuple[str, ...]] = {
-    "fig1": ("cka",),
-    "fig2": ("matching",),
-    "fig4": ("anc", "cka"),
-    "fig7": ("cka",),
-    "fig9": ("pwcca", "svcca", "cka"),
-}
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """Aligned rows that add up like moments, so that `jackknife` can leave blocks of them out."""
-
-    x: Tensor
-    y: Tensor
-
-    n = property(lambda self: len(self.x))
-
-    def __add__(self, other: _Rows) -> _Rows:
-        return _Rows(torch.cat([self.x, other.x]), torch.cat([self.y, other.y]))
-
-
-def measure(
-    x: Tensor, y: Tensor, variants: Sequence[_Variant], *, blocks: int = 10, baseline: str = ""
-) -> Iterator[dict[str, Any]]:
-    """Rows for `Run.record`: every variant at every layer.
-
-    Parameters
-    ----------
-    x, y : (n_layers + 1, n_samples, n_features)
-    variants : of `DEFINITIONS` and `VARIANTS`.
-    blocks : of the jackknife that gives `lower` and `upper` (95 %); for a share of hits these follow from
-        its own variance, since fewer sentences would be fewer candidates. 0 for values alone.
-    baseline : what x and y are: "" for the measurement itself, else "shuffled" or "untrained".
-    """
-    for layer, (a, b) in enumerate(zip(x.double(), y.double(), strict=True)):
-        place = {"layer": layer, "n_layers": len(x) - 1, "n": len(a), "baseline": baseline}
-        for variant in variants:
-            names = {"metric": variant.metric, "variant": variant.name}
-            if variant.metric == "matching":
-                hits = variant.function(a, b, details=True)
-                value, half = hits.mean(), 1.96 * hits.std() / len(hits) ** 0.5
-                ends = {"lower": value - half, "upper": value + half} if blocks else {}
-                yield {**names, **place, "value": float(value), **ends}
-            elif not blocks:
-                yield {**names, **place, "value": float(variant.function(a, b))}
-            else:
-                parts = [_Rows(a[k::blocks], b[k::blocks]) for k in range(blocks)]
-                found = jackknife(lambda r, of=variant.function: of(r.x, r.y), parts)
-                ends = {"lower": found.lower, "upper": found.upper}
-                yield {**names, **place, "value": found.estimate, **ends}
-
-
-def whole_text(name: str) -> tuple[_Variant, ...]:
-    """`DEFINITIONS` under the name of another way to turn text into vectors."""
-    return tuple(_Variant(d.metric, name, d.function) for d in DEFINITIONS)
-
-
-def judged(
-    records: Records, metrics: Sequence[str], names: Sequence[str], profile: str, *, first: int = 0
-) -> pd.DataFrame:
-    """What the claims become when a variant takes the place of the paper's definition.
-
-    Parameters
-    ----------
-    records : rows of `measure` with model, pair and seed.
-    metrics : whose claims, by `ITEMS`; a variant replaces the definition of each of these that it has.
-    names : variants, "" for the paper's definition.
-    profile : as in `claims.judge`.
-    first : layers below are left out.
-
-    Returns
-    -------
-    DataFrame with columns claim, variant, verdict, condition, measured. `verdict` is the rule's own;
-    `condition` ("holds", "fails" or "") the predicate on the mean over seeds, whatever the rule says
-    about scale: at smoke, for instance, the rule decides nothing.
-    """
-    frame = records.frame
-    frame = frame[frame["layer"] >= first]
-    rows = []
-    for name in names:
-        own = frame[(frame["variant"] == name) & frame["metric"].isin(metrics)]
-        rest = frame[(frame["variant"] == "") & ~frame["metric"].isin(own["metric"])]
-        together = pd.concat([own.assign(variant=""), rest])
-        for item, read in ITEMS.items():
-            if not set(read) & set(own["metric"]):
-                continue
-            here = Records(together.assign(item=item))
-            for claim in claims.claims_of("anc2022", item):
-                if claim.item == item:
-                    rows.append({"variant": name, **_decided(claim, here, profile)})
-    return pd.DataFrame(rows, columns=["claim", "variant", "verdict", "condition", "measured"])
-
-
-def _decided(claim: claims.Claim, records: Records, profile: str) -> dict[str, str]:
-    verdict = claims.judge(claim, records, profile)
-    try:
-        mean = records if len(records.seeds) == 1 else records.mean_over_seeds()
-        outcome = claims.predicate_of(claim)(mean)
-        condition, measured = "holds" if outcome.holds else "fails", outcome.measured
-    except NothingSelected:
-        condition, measured = "", "lacks what the claim reads"
-    return {
-        "claim": claim.id.removeprefix("anc2022."),
-        "verdict": verdict.verdict,
-        "condition": condition,
-        "measured": measured,
-    }
 
 
 def examples(seed: int = 0) -> pd.DataFrame:
