@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-_PANEL = 256  # columns; a symmetric product needs only the panels on and above its diagonal
+# A symmetric product needs only the panels of columns on and above its diagonal; to copy them to below
+# it pays from some number of rows on.
+_PANEL = 256
+_ROWS = 1024
 
 
 @dataclass
@@ -65,7 +68,7 @@ def product(x: Centred, y: Centred) -> torch.Tensor:
     # For float32 on a CPU oneDNN takes half the time of what `@` is bound to.
     packed = x.rows.dtype == torch.float32 and x.rows.device.type == "cpu"
     packed = packed and torch.backends.mkldnn.is_available()
-    if x is y and x.rows.shape[-1] > _PANEL:
+    if x is y and x.rows.shape[-1] > _PANEL and x.rows.shape[-2] >= _ROWS:
         return _symmetric(x.columns if packed else x.rows.mT, packed)
     if not packed:
         return x.rows.mT @ y.rows

@@ -238,27 +238,18 @@ class CoMoments:
         return cls(**{**state, **plain})
 
 
-class Total:
-    """A sum of `CoMoments` that needs no fresh memory for every part; no part is changed."""
-
-    def __init__(self) -> None:
-        self.value, self._into = CoMoments(), None
-
-    def add(self, part: CoMoments) -> None:
-        """Add a part as `CoMoments.merge` does."""
-        if not self.value.n:
-            self.value = part
-        elif part.n:
-            self.value = self.value._merged(part, self._into)
-            self._into = self.value.s  # the first sum is the caller's, the later ones are ours
+def accumulated(found: CoMoments, more: CoMoments) -> CoMoments:
+    """``found + more`` in the memory of `found`, which is not to be used any more."""
+    return found._merged(more, into=found.s) if found.n and more.n else found + more
 
 
 def total(parts: Iterable[CoMoments]) -> CoMoments:
-    """The moments of all parts together, added in their order."""
-    found = Total()
-    for part in parts:
-        found.add(part)
-    return found.value
+    """The moments of all parts together, added in their order; no part is changed."""
+    parts = [part for part in parts if part.n]
+    found = sum(parts[1:2], parts[0])
+    for part in parts[2:]:
+        found = accumulated(found, part)
+    return found
 
 
 def collect(
@@ -278,7 +269,7 @@ def collect(
     diagonal, dtype, fast : as `CoMoments.update`.
     """
     size = _CHUNK_DIAGONAL if diagonal else _CHUNK
-    found = [Total() for _ in pairs]
+    found = [CoMoments(diagonal=diagonal) for _ in pairs]
     for start in range(0, streams[0].shape[-2], size):
         chunks = [
             Centred.of(
@@ -286,9 +277,9 @@ def collect(
             )
             for stream in streams
         ]
-        for sums, (i, j) in zip(found, pairs, strict=True):
-            sums.add(products(chunks[i], chunks[j]))
-    return [sums.value for sums in found]
+        for k, (i, j) in enumerate(pairs):
+            found[k] = accumulated(found[k], products(chunks[i], chunks[j]))
+    return found
 
 
 def products(x: Centred, y: Centred) -> CoMoments:

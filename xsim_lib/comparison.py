@@ -56,7 +56,7 @@ _LEAN = (*_DIAGONAL, "cka")  # need no d x d sums for their intervals, only the 
 # Debiased CKA needs sums of fourth order, which regression on covariates does not leave behind.
 _NOT_PARTIAL = ("cka_debiased", *_OF_ROWS)
 _FEWEST = 5  # blocks; an interval from fewer says little, so memory short of that gives none
-_AT_ONCE = 2**29  # bytes that the layers may take which the jackknife handles together
+_AT_ONCE = 2**25  # bytes that the layers may take which the jackknife handles together
 _TIMES = 3  # sums and two factors of each
 _GIB = 2**30
 _CODE = tuple(

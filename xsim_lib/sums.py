@@ -22,7 +22,7 @@ from torch import Tensor
 
 from xsim_lib import hashing, ranks, validation
 from xsim_lib.centred import Centred
-from xsim_lib.comoments import CoMoments, products, total
+from xsim_lib.comoments import CoMoments, accumulated, products, total
 from xsim_lib.left_out import LeftOut
 from xsim_lib.models import LoadedModel
 from xsim_lib.representations import encode
@@ -133,7 +133,8 @@ class Sums:
             }
             for i, j in pairs:
                 if i in chunks:
-                    self.tables[_key(variant, "", i, j)][k].add(products(chunks[i], chunks[j]))
+                    parts = self.tables[_key(variant, "", i, j)]
+                    parts[k] = accumulated(parts[k], products(chunks[i], chunks[j]))
 
     def add_shuffled(
         self, variant: str, kind: str, pair: tuple[int, int], x: Columns, y: Columns, order: Tensor
@@ -141,7 +142,8 @@ class Sums:
         """Add a chunk of a pair whose second side is put in another order."""
         diagonal = self.plan.variants[variant]
         left, right = x.centred(slice(None), diagonal), y.centred(order, diagonal)
-        self.tables[_key(variant, kind, *pair)][0].add(products(left, right))
+        parts = self.tables[_key(variant, kind, *pair)]
+        parts[0] = accumulated(parts[0], products(left, right))
 
     def left_out(self, variant: str, i: int, j: int, layers: slice) -> LeftOut:
         """Moments of some layers of two sides, with and without each block of sentences."""
