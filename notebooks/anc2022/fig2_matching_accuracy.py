@@ -15,13 +15,21 @@ profile = "mini"
 seeds = None  # None: the profile's own
 pairs = None
 n_parallel = None
+checkpoints = None  # public models instead: {"mine": "a hub name or a folder"}
 
 # %% tags=["hide-input"]
+# NBVAL_CHECK_OUTPUT
 import xsim_lib as xsim
 from xsim_lib import plots, reported
 
-run = xsim.start("anc2022.fig2", profile=profile, seeds=seeds, pairs=pairs, n_parallel=n_parallel)
+run = xsim.start(
+    "anc2022.fig2", profile=profile, seeds=seeds, pairs=pairs, n_parallel=n_parallel,
+    checkpoints=checkpoints,
+)  # fmt: skip
 schemes = ["scale_post", "scale_pre", "scale_normformer"]
+if checkpoints is not None:
+    schemes = list(checkpoints)
+run.overview()
 
 # %% tags=["hide-input"]
 models = {seed: run.models(seed, *schemes) for seed in run.seeds}
@@ -31,7 +39,7 @@ for seed, chosen in models.items():
     for name, (model, _) in chosen.items():
         rows = xsim.compare(
             model, run.parallel, indices=("matching", "matching_centred"), seed=seed,
-            baselines=("shuffled", "untrained"),
+            baselines=("shuffled", "untrained"), truncate=run.settings.truncate,
         )  # fmt: skip
         run.record(rows, model=name, seed=seed)
 
@@ -41,7 +49,7 @@ for seed, chosen in models.items():
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Sentence matching accuracy per layer of the NormFormer: the paper's values beside those of this build and of the recorded runs, with the untrained encoder as baseline."}, "figure": {"name": "figure-anc2022-fig2", "caption": "Matching accuracy of the NormFormer by cosine. The scale differs: the paper has 10,000 candidates and a far larger model."}}
 figure = plots.layers(
     run.columns(reported=reported.as_records("anc2022", ["fig2"])),
-    "matching", ["scale_normformer"], label="matching accuracy",
+    "matching", schemes[-1:], label="matching accuracy",
 )  # fmt: skip
 
 # %% [markdown]
@@ -72,6 +80,12 @@ best.rename(columns={"": "trained"}).round(3)
 
 # %% [markdown]
 # ## Verdicts
+#
+# They stand on this many values of each metric.
+
+# %% tags=["hide-input"]
+# NBVAL_CHECK_OUTPUT
+run.coverage()
 
 # %% tags=["hide-input"]
 run.verdicts()
@@ -84,7 +98,8 @@ run.verdicts()
 # papermill notebooks/anc2022/fig2_matching_accuracy.ipynb out.ipynb -p profile mini -y "seeds: [3]"
 # ```
 #
-# Worth trying: `--set n_parallel=200` (fewer candidates, higher accuracy); `--profile real`; `--set "pairs=[en-bg]"`.
+# Worth trying: `--set n_parallel=200` (fewer candidates, higher accuracy); `--set "pairs=[en-bg]"`; a public
+# checkpoint on real text, `--profile real --set "checkpoints={xlmr: xlm-roberta-base}"`.
 
 # %% tags=["hide-input"]
 run.finish()

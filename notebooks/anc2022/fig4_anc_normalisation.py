@@ -16,13 +16,21 @@ profile = "mini"
 seeds = None  # None: the profile's own
 pairs = None
 n_parallel = None
+checkpoints = None  # public models instead: {"mine": "a hub name or a folder"}
 
 # %% tags=["hide-input"]
+# NBVAL_CHECK_OUTPUT
 import xsim_lib as xsim
 from xsim_lib import plots, reported
 
-run = xsim.start("anc2022.fig4", profile=profile, seeds=seeds, pairs=pairs, n_parallel=n_parallel)
+run = xsim.start(
+    "anc2022.fig4", profile=profile, seeds=seeds, pairs=pairs, n_parallel=n_parallel,
+    checkpoints=checkpoints,
+)  # fmt: skip
 schemes = ["scale_post", "scale_pre", "scale_normformer"]
+if checkpoints is not None:
+    schemes = list(checkpoints)
+run.overview()
 
 # %% tags=["hide-input"]
 models = {seed: run.models(seed, *schemes) for seed in run.seeds}
@@ -31,7 +39,12 @@ models = {seed: run.models(seed, *schemes) for seed in run.seeds}
 for seed, chosen in models.items():
     for name, (model, _) in chosen.items():
         rows = xsim.compare(
-            model, run.parallel, indices=("anc", "anc_signed", "cka"), partial_out=True, seed=seed
+            model,
+            run.parallel,
+            indices=("anc", "anc_signed", "cka"),
+            partial_out=True,
+            seed=seed,
+            truncate=run.settings.truncate,
         )
         run.record(rows, model=name, seed=seed)
 
@@ -68,6 +81,12 @@ table.round(3)
 
 # %% [markdown]
 # ## Verdicts
+#
+# They stand on this many values of each metric.
+
+# %% tags=["hide-input"]
+# NBVAL_CHECK_OUTPUT
+run.coverage()
 
 # %% tags=["hide-input"]
 run.verdicts()
@@ -80,8 +99,9 @@ run.verdicts()
 # papermill notebooks/anc2022/fig4_anc_normalisation.ipynb out.ipynb -p profile mini -y "seeds: [3]"
 # ```
 #
-# Worth trying: `--profile real` (set `XSIM_DATA` first, or let it download); `--set n_parallel=200` to see the floor rise;
-# `--set "pairs=[et-bg]"` for two languages that share nothing but anchors.
+# Worth trying: `--set n_parallel=200` to see the floor rise; `--set "pairs=[et-bg]"` for two languages that share nothing but
+# anchors; a public checkpoint on real text (set `XSIM_DATA` first, or let it download), `--profile real --set
+# "checkpoints={xlmr: xlm-roberta-base}"`.
 
 # %% tags=["hide-input"]
 run.finish()

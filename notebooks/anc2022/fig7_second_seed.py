@@ -14,14 +14,22 @@ profile = "mini"
 seeds = None  # None: the profile's own
 pairs = None
 n_parallel = None
+checkpoints = None  # public models instead: {"mine": "a hub name or a folder"}
 
 # %% tags=["hide-input"]
+# NBVAL_CHECK_OUTPUT
 import xsim_lib as xsim
 from xsim_lib import plots, reported, similarity
 from xsim_lib.representations import encode
 
-run = xsim.start("anc2022.fig7", profile=profile, seeds=seeds, pairs=pairs, n_parallel=n_parallel)
+run = xsim.start(
+    "anc2022.fig7", profile=profile, seeds=seeds, pairs=pairs, n_parallel=n_parallel,
+    checkpoints=checkpoints,
+)  # fmt: skip
 starts = ["scale_normformer", "scale_normformer-v2"]
+if checkpoints is not None:
+    starts = list(checkpoints)
+run.overview()
 
 # %% tags=["hide-input"]
 models = {seed: run.models(seed, *starts) for seed in run.seeds}
@@ -29,7 +37,8 @@ models = {seed: run.models(seed, *starts) for seed in run.seeds}
 # %% tags=["hide-input"]
 for seed, chosen in models.items():
     for name, (model, _) in chosen.items():
-        run.record(xsim.compare(model, run.parallel, seed=seed), model=name, seed=seed)
+        rows = xsim.compare(model, run.parallel, seed=seed, truncate=run.settings.truncate)
+        run.record(rows, model=name, seed=seed)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Linear CKA per layer for two NormFormers from different random starts: the paper's values beside those of this build and of the recorded runs, with baselines."}, "figure": {"name": "figure-anc2022-fig7", "caption": "Linear CKA of two NormFormers that differ only in their random start. The paper's first row is its Figure 1."}}
 figure = plots.layers(
@@ -50,7 +59,10 @@ import matplotlib.pyplot as plt
 for seed, chosen in models.items():
     corpus = next(iter(run.parallel.values()))
     language = corpus.languages[0]
-    x, y = (encode(model, corpus[language]).double() for model, _ in chosen.values())
+    x, y = (
+        encode(model, corpus[language], truncate=run.settings.truncate).double()
+        for model, _ in chosen.values()
+    )
     for layer, (a, b) in enumerate(zip(x, y, strict=True)):
         values = {
             ("cka", ""): similarity.linear_cka(a, b),
@@ -78,6 +90,12 @@ _ = axis.legend()
 
 # %% [markdown]
 # ## Verdicts
+#
+# They stand on this many values of each metric.
+
+# %% tags=["hide-input"]
+# NBVAL_CHECK_OUTPUT
+run.coverage()
 
 # %% tags=["hide-input"]
 run.verdicts()
@@ -90,7 +108,8 @@ run.verdicts()
 # papermill notebooks/anc2022/fig7_second_seed.ipynb out.ipynb -p profile mini -y "seeds: [3]"
 # ```
 #
-# Worth trying: `--seeds 1 --seeds 2 --seeds 3` for the spread over six NormFormers; `--profile real`.
+# Worth trying: `--seeds 1 --seeds 2 --seeds 3` for the spread over six NormFormers; `--profile real`; two public networks of
+# one width, `--profile real --set "checkpoints={mBERT: bert-base-multilingual-cased, XLM-R: xlm-roberta-base}"`.
 
 # %% tags=["hide-input"]
 run.finish()

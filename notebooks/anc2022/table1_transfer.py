@@ -13,8 +13,10 @@
 # %% tags=["parameters"]
 profile = "mini"
 seeds = None  # None: the profile's own
+checkpoints = None  # public models instead: {"mine": "a hub name or a folder"}
 
 # %% tags=["hide-input"]
+# NBVAL_CHECK_OUTPUT
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -24,9 +26,12 @@ from xsim_lib import plots, reported
 from xsim_lib.finetuning import evaluate, finetune_classifier
 from xsim_lib.models import untrained
 
-run = xsim.start("anc2022.table1", profile=profile, seeds=seeds)
+run = xsim.start("anc2022.table1", profile=profile, seeds=seeds, checkpoints=checkpoints)
 schemes = ["scale_post", "scale_pre", "scale_normformer"]
+if checkpoints is not None:
+    schemes = list(checkpoints)
 source, *targets = run.settings.classification.languages
+run.overview()
 
 # %% tags=["hide-input"]
 models = {seed: run.models(seed, *schemes) for seed in run.seeds}
@@ -94,6 +99,12 @@ _ = axis.legend(fontsize=8)
 
 # %% [markdown]
 # ## Verdicts
+#
+# They stand on this many values of each metric.
+
+# %% tags=["hide-input"]
+# NBVAL_CHECK_OUTPUT
+run.coverage()
 
 # %% tags=["hide-input"]
 run.verdicts()
@@ -107,7 +118,8 @@ run.verdicts()
 # ```
 #
 # Worth trying: `--seeds 1 --seeds 2 --seeds 3`, since differences of two points are within the spread of one seed;
-# `--profile real` (English, French and Estonian there: the mirror of the XNLI extension has no Bulgarian).
+# `--profile real` (English, French and Estonian there: the mirror of the XNLI extension has no Bulgarian); a public
+# checkpoint, `--profile paper --set "checkpoints={xlmr: xlm-roberta-base}"`, on a GPU.
 
 # %% tags=["hide-input"]
 run.finish()
