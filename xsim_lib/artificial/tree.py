@@ -71,12 +71,12 @@ def leaves(node: Node) -> tuple[str, ...]:
     return tuple(name for child in node.children for name in leaves(child))
 
 
-def newick(node: Node) -> str:
-    """Newick string of a tree, ending in ``;``."""
+def newick(node: Node, digits: int = 6) -> str:
+    """Newick string of a tree, ending in ``;``; branch lengths with so many significant digits."""
 
     def write(node: Node) -> str:
         inner = f"({','.join(map(write, node.children))})" if node.children else ""
-        return f"{inner}{node.name}:{node.length:g}"
+        return f"{inner}{node.name}:{node.length:.{digits}g}"
 
     return write(node) + ";"
 

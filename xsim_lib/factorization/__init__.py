@@ -1,5 +1,34 @@
-"""PARAFAC2 and what is read from it."""
+"""PARAFAC2 and what is read from it: signatures, trees of languages, trends over layers."""
 
+from xsim_lib.factorization.peer import parafac2_tensorly
+from xsim_lib.factorization.phylogeny import (
+    average_distances,
+    compare_trees,
+    cosine_distances,
+    permutation_baseline,
+    upgma,
+)
+from xsim_lib.factorization.signatures import (
+    cross_covariances,
+    mean_signatures,
+    order_agreement,
+    signatures,
+)
 from xsim_lib.factorization.solver import Parafac2, parafac2
+from xsim_lib.factorization.trends import layer_trends
 
-__all__ = ["Parafac2", "parafac2"]
+__all__ = [
+    "Parafac2",
+    "average_distances",
+    "compare_trees",
+    "cosine_distances",
+    "cross_covariances",
+    "layer_trends",
+    "mean_signatures",
+    "order_agreement",
+    "parafac2",
+    "parafac2_tensorly",
+    "permutation_baseline",
+    "signatures",
+    "upgma",
+]

@@ -16,6 +16,7 @@ from xsim_lib.hashing import atomic_write, stable_hash
 
 PATIENCE = 5  # sweeps over which the stopping rule averages
 COARSE = 1e-4  # a compressed sweep that gains less than this no longer pays
+PASSES = 5  # over the columns of a non-negative A, as tensorly 0.10
 RACE = 6  # sweeps after which the better of two ways to begin is known
 
 
@@ -130,7 +131,7 @@ class Descent:
             slices,
             run.point,
             inner=run.inner,
-            non_negative=options.nonnegative,
+            passes=PASSES if options.nonnegative else 0,
             method=self.method,
         )
         best = run.errors[-1] if run.errors else float("inf")

@@ -13,7 +13,7 @@ import torch
 from xsim_lib import validation
 from xsim_lib.factorization import diagnostics
 from xsim_lib.factorization.descent import Checkpoint, Descent, Options
-from xsim_lib.factorization.sweeps import Slices, exact_error, projections
+from xsim_lib.factorization.sweeps import Factors, Slices, exact_error, projections
 
 if TYPE_CHECKING:
     from xsim_lib.validation import Array
@@ -136,7 +136,7 @@ def parafac2(
     ----------
     Kiers, ten Berge & Bro (1999), "PARAFAC2 - Part I"; Zhao et al. (2023), Eq. 1.
     """
-    data, labels = _named(slices, names)
+    data, labels = named(slices, names)
     options = Options(
         rank=validation.number("rank", rank, low=1, high=2**31, integer=True),
         target_error=target_error,
@@ -155,7 +155,7 @@ def parafac2(
     if target_error is not None:
         validation.number("target_error", target_error, low=0, high=1)
     validation.number("checkpoint_every", checkpoint_every, low=1, high=2**31, integer=True)
-    full = Slices.of([x.to(dtype) for x in _tensors(data, labels, rank, device)])
+    full = Slices.of([x.to(dtype) for x in tensors(data, labels, rank, device)])
     if not full.squared_norm > 0:
         raise ValueError("slices: expected a value other than 0, got zeros only")
     store = Checkpoint(checkpoint, checkpoint_every, options, full) if checkpoint else None
@@ -170,7 +170,30 @@ def _result(
     factors = best.factors
     sign = torch.where(factors.A.sum(0) < 0, -1.0, 1.0).to(factors.A)
     factors = factors._replace(A=factors.A * sign, C=factors.C * sign)
-    batches = projections(full, factors, descent.method)
+    return assembled(
+        full,
+        factors,
+        projections(full, factors, descent.method),
+        labels,
+        has_slice,
+        errors=best.errors,
+        reason=best.reason,
+        start_errors=[run.errors[-1] for run in runs],
+    )
+
+
+def assembled(
+    full: Slices,
+    factors: Factors,
+    batches: list[torch.Tensor],
+    labels: tuple[str, ...],
+    has_slice: list[bool],
+    *,
+    errors: Sequence[float],
+    reason: str,
+    start_errors: Sequence[float],
+) -> Parafac2:
+    """Factors and the P_i of each batch as `Parafac2`: names put back, error and diagnostics added."""
     error = exact_error(full, factors, batches)
     where = [i for i, present in enumerate(has_slice) if present]
     rows = np.full((len(labels), factors.A.shape[1]), np.nan)
@@ -185,18 +208,19 @@ def _result(
         C=factors.C.cpu().numpy(),
         projections=tuple(placed),
         names=labels,
-        errors=tuple(best.errors),
+        errors=tuple(map(float, errors)),
         error=error,
-        converged=best.reason != "max_iter",
-        reason=best.reason,
-        start_errors=tuple(run.errors[-1] for run in runs),
+        converged=reason != "max_iter",
+        reason=reason,
+        start_errors=tuple(map(float, start_errors)),
         fit=1 - error**2,
         core_consistency=diagnostics.core_consistency(full, factors, batches),
         degeneracy=diagnostics.degeneracy(factors),
     )
 
 
-def _named(slices, names) -> tuple[list, tuple[str, ...]]:
+def named(slices, names) -> tuple[list, tuple[str, ...]]:
+    """Slices and their names, in order; raises ValueError where they do not fit."""
     if isinstance(slices, Mapping):
         if names is not None:
             raise ValueError("names: expected None beside a mapping, which names its slices itself")
@@ -215,8 +239,9 @@ def _named(slices, names) -> tuple[list, tuple[str, ...]]:
     return values, labels
 
 
-def _tensors(values: list, labels: tuple[str, ...], rank: int, device) -> list[torch.Tensor]:
-    tensors, first = [], None
+def tensors(values: list, labels: tuple[str, ...], rank: int, device) -> list[torch.Tensor]:
+    """Those slices that are there, checked."""
+    found, first = [], None
     for name, value in zip(labels, values, strict=True):
         if value is None:
             continue
@@ -232,8 +257,8 @@ def _tensors(values: list, labels: tuple[str, ...], rank: int, device) -> list[t
                 f"rank: expected at most {limit}, the smaller side of slices[{name!r}] "
                 f"{tuple(x.shape)}, got {rank}"
             )
-        tensors.append(x.to(device) if device is not None else x)
-    return tensors
+        found.append(x.to(device) if device is not None else x)
+    return found
 
 
 def _compression(value: float | str) -> float | str:

@@ -156,7 +156,7 @@ def solve(gram: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     return ((right * scale) @ vectors * inverse) @ vectors.T * scale
 
 
-def nonnegative(gram: torch.Tensor, right: torch.Tensor, start: torch.Tensor, passes: int = 5):
+def nonnegative(gram: torch.Tensor, right: torch.Tensor, start: torch.Tensor, passes: int):
     """Least squares under A >= 0 by coordinate descent over columns (HALS), from `start`.
 
     On the CPU, where a loop over small columns is not a loop over kernel launches.
@@ -176,9 +176,12 @@ def projections(slices: Slices, factors: Factors, method: str) -> list[torch.Ten
 
 
 def sweep(
-    slices: Slices, factors: Factors, *, inner: int, non_negative: bool, method: str
+    slices: Slices, factors: Factors, *, inner: int, passes: int, method: str
 ) -> tuple[Factors, float]:
-    """Update P, then A, B and C `inner` times; return them and the relative error |X - M| / |X|."""
+    """Update P, then A, B and C `inner` times; return them and the relative error |X - M| / |X|.
+
+    `passes` over the columns of A keep it non-negative; with none it is free.
+    """
     a, b, c = factors
     on_c = [x @ c for _, x in slices.batches]
     ps = [
@@ -197,7 +200,7 @@ def sweep(
         for (where, _), z in zip(slices.batches, zs, strict=True):
             right[where] = (z * b).sum(1)
         gram = (b.T @ b) * cc
-        a = nonnegative(gram, right, a) if non_negative else solve(gram, right)
+        a = nonnegative(gram, right, a, passes) if passes else solve(gram, right)
         right = sum(
             (z * a[where, None]).sum(0) for (where, _), z in zip(slices.batches, zs, strict=True)
         )
