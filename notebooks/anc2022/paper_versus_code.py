@@ -136,8 +136,8 @@ figure = plots.layers(columns, "pwcca", schemes, label="PWCCA")
 # ## How far each variant moves its index
 #
 # Means over models, pairs, layers and seeds; the last two columns are distances to the paper's definition on the same
-# vectors, the mean one and the largest of any layer. A variant whose largest distance is below the width of an interval cannot
-# change a figure. The two counts say when "dead" and "cut" can matter at all.
+# vectors, the mean one and the largest of any layer. A variant whose largest distance is far below the width of an interval
+# leaves no trace in a figure. The two counts say when "dead" and "cut" can matter at all.
 
 # %% tags=["hide-input"]
 counts = run.records.frame.query("metric in ['n_dead', 'n_cut']").groupby(["metric", "model"])
