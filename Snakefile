@@ -22,7 +22,7 @@ OF_PAPERS = [name for name, notebook in GRAPH.notebooks.items() if notebook.pape
 
 wildcard_constraints:
     paper=r"[a-z0-9]+",
-    model=r"[A-Za-z0-9_\-]+",
+    model=r"[A-Za-z0-9_.\-]+",
     seed=r"\d+",
 
 

@@ -284,8 +284,22 @@ def test_a_sweep_records_the_held_out_loss_of_every_scheme_at_every_rate(project
 def test_a_sweep_that_a_profile_does_not_have_is_an_error(monkeypatch):
     settings = start().settings.model_copy(update={"sweep": None})
     monkeypatch.setattr(experiment.profiles, "settings", lambda *a, **k: settings)
-    with pytest.raises(ValueError, match="profile: anc2022 has no sweep at 'smoke'"):
+    with pytest.raises(ValueError, match="group: schemes of anc2022 has no sweep at 'smoke'"):
         experiment.sweep("anc2022", "smoke")
+
+
+def test_a_group_has_a_sweep_of_its_own(project):
+    frame = experiment.sweep("anc2022", "smoke", "mlm").frame
+    settings = start().settings
+    assert tuple(frame["model"].unique()) == settings.group("mlm").models
+    assert frame["variant"].unique().tolist() == ["lr=0.001", "lr=0.003"]
+    path = project / "results" / "smoke" / "anc2022.sweep.mlm.csv"
+    pd.testing.assert_series_equal(records.read(path).frame["value"], frame["value"], rtol=1e-5)
+    made = records.read_provenance(path)
+    assert made["data_hash"] == settings.group("mlm").source.training().fingerprint
+    assert len(claims.verdicts("smoke")) == 116  # the file is no item
+    with pytest.raises(ValueError, match=r"group: this profile has schemes, .*; got 'cml'"):
+        experiment.sweep("anc2022", "smoke", "cml")
 
 
 def test_the_address_of_a_measurement_does_not_depend_on_who_asks():

@@ -60,24 +60,28 @@ def test_no_seed_that_is_reported_is_the_seed_of_the_sweep(paper, profile, repos
         profiles.settings(paper, profile, seeds=[settings.sweep.seed])
 
 
-@each
-def test_learning_rates_are_the_best_of_the_recorded_sweep(paper, profile, repository):
+@pytest.mark.parametrize(
+    ("paper", "profile", "group"),
+    [(*e, group) for e in EVERY for group in profiles.settings(*e).group_names],
+)
+def test_learning_rates_are_the_best_of_the_recorded_sweep(paper, profile, group, repository):
     settings = profiles.settings(paper, profile)
-    path = repository / "results" / profile / f"{paper}.sweep.csv"
+    name = f"{paper}.sweep.csv" if group == profiles.SCHEMES else f"{paper}.sweep.{group}.csv"
+    path = repository / "results" / profile / name
     if not path.exists():
-        pytest.skip(f"no sweep of {paper} is recorded at {profile}: xsim sweep {paper}")
+        pytest.skip(f"no sweep of {group} of {paper} is recorded at {profile}: xsim sweep {paper}")
     frame = records.read(path).frame
     assert set(frame["metric"]) == {"loss"}
     best = frame.loc[frame.groupby("model")["value"].idxmin()].set_index("model")["variant"]
     rates = {model: float(variant.removeprefix("lr=")) for model, variant in best.items()}
     tried = {float(variant.removeprefix("lr=")) for variant in frame["variant"]}
-    assert tried == set(settings.sweep.learning_rates)
-    schemes = settings.group(profiles.SCHEMES).models
-    norm = {m: settings.spec(m, 1).encoder["norm"] for m in schemes}
-    by_norm = {norm[model]: rate for model, rate in rates.items()}
-    assert set(by_norm) == set(norm.values())
-    for model in schemes:
-        assert settings.models[model].learning_rate == by_norm[norm[model]], model
+    assert tried == set(settings.group(group).sweep.learning_rates)
+    # Models that differ in nothing but their seed share one sweep.
+    encoder = {m: str(settings.spec(m, 1).encoder) for m in settings.group(group).models}
+    by_encoder = {encoder[model]: rate for model, rate in rates.items()}
+    assert set(by_encoder) == set(encoder.values())
+    for model in encoder:
+        assert settings.models[model].learning_rate == by_encoder[encoder[model]], model
 
 
 # ---------------------------------------------------------------- overrides

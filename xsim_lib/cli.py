@@ -98,11 +98,15 @@ def models(
 
 
 @app.command()
-def sweep(paper: str, profile: Profile = "mini") -> None:
-    """Sweep the learning rate of every scheme on the sweep's own seed; results/PROFILE/PAPER.sweep.csv."""
+def sweep(
+    paper: str,
+    profile: Profile = "mini",
+    group: Annotated[str, typer.Option(help="whose models, such as mlm")] = "schemes",
+) -> None:
+    """Sweep the learning rate of a group of models on the sweep's own seed, into results/PROFILE."""
     from xsim_lib import experiment
 
-    found = experiment.sweep(paper, profile).frame
+    found = experiment.sweep(paper, profile, group).frame
     typer.echo(found[["model", "variant", "value"]].to_string(index=False))
 
 

@@ -290,24 +290,29 @@ def start(
     return Run(paper, name, profile, settings.seeds, settings, parameters, group)
 
 
-def sweep(paper: str, profile: str) -> Records:
-    """Train every scheme at every learning rate of the profile's sweep and record the held-out loss.
+def sweep(paper: str, profile: str, group: str = profiles.SCHEMES) -> Records:
+    """Train every model of a group at every learning rate of its sweep and record the held-out loss.
 
     Runs on the sweep's own seed, which no figure reports. The rates with the lowest loss belong into
-    ``profiles/PAPER.yaml``. Writes ``results/PROFILE/PAPER.sweep.csv``; trained models are cached, so
-    an interrupted sweep goes on where it stopped.
+    ``profiles/PAPER.yaml``. Writes ``results/PROFILE/PAPER.sweep.csv`` (``PAPER.sweep.GROUP.csv`` for
+    other groups than "schemes"); trained models are cached, so an interrupted sweep goes on where it
+    stopped.
 
     Raises
     ------
-    ValueError : the profile has no sweep.
+    ValueError : an unknown group, or one without a sweep.
     """
     settings = profiles.settings(paper, profile)
-    if settings.sweep is None:
-        raise ValueError(f"profile: {paper} has no sweep at {profile!r}")
-    wanted = settings.sweep
-    schemes = [name for name, scheme in settings.models.items() if not scheme.seed_offset]
+    found = settings.group(group)
+    if found.sweep is None:
+        raise ValueError(f"group: {group} of {paper} has no sweep at {profile!r}")
+    wanted = found.sweep
+    item = "sweep" if group == profiles.SCHEMES else f"sweep.{group}"
+    swept = [
+        m for m in found.models if m in settings.trained and not settings.models[m].seed_offset
+    ]
     rows, made, started = [], [], time.monotonic()
-    for name in schemes:
+    for name in swept:
         for rate in wanted.learning_rates:
             spec = settings.spec(
                 name, wanted.seed, learning_rate=rate, steps=wanted.steps, evaluations=1
@@ -318,7 +323,7 @@ def sweep(paper: str, profile: str) -> Records:
             rows.append(
                 {"model": name, "variant": f"lr={rate:g}", "metric": "loss", "value": last["loss"]}
             )
-    found = Records.of(rows, paper=paper, item="sweep", profile=profile, seed=wanted.seed)
+    found = Records.of(rows, paper=paper, item=item, profile=profile, seed=wanted.seed)
     about = provenance(
         code_hash=made[0]["code_hash"],
         data_hash=made[0]["data_hash"],
@@ -328,7 +333,7 @@ def sweep(paper: str, profile: str) -> Records:
         device=zoo.device(),
         seconds=time.monotonic() - started,
     )
-    records.write(found, paths.results_dir(profile) / f"{paper}.sweep.csv", about)
+    records.write(found, paths.results_dir(profile) / f"{paper}.{item}.csv", about)
     return found
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from xsim_lib.models import LoadedModel
 
-__all__ = ["convert", "identity", "load", "quiet_transformers", "token_limit"]
+__all__ = ["convert", "identity", "load", "quiet_transformers", "read_config", "token_limit"]
 
 #: Task heads and poolers that sit on top of an encoder. Hidden states do not pass through them, so a
 #: checkpoint may have them; every other weight the encoder does not know is refused.
@@ -91,7 +91,7 @@ def load(
     source = str(folder) if is_local else str(name_or_folder)
     placement = {**_placement(device), "dtype": _dtype(dtype)}
     with quiet_transformers(downloads=not is_local):
-        config = _config(source, is_local, revision, local_files_only)
+        config = read_config(source, is_local, revision, local_files_only)
         # Pinning the commit takes every file from the same one, and needs no connection once cached.
         commit = getattr(config, "_commit_hash", None) or revision
         options = {"revision": commit or "main", "local_files_only": local_files_only or is_local}
@@ -201,7 +201,7 @@ def quiet_transformers(*, downloads: bool = False) -> Iterator[None]:
             hub.disable_progress_bars()
 
 
-def _config(
+def read_config(
     source: str, is_local: bool, revision: str | None, local_files_only: bool
 ) -> PreTrainedConfig:
     from transformers import AutoConfig
