@@ -25,6 +25,7 @@ import pandas as pd
 import xsim_lib as xsim
 from xsim_lib import plots, reported
 from xsim_lib.claims.measures import above_first, above_last, depth_of_peak
+from xsim_lib.models import count_parameters
 
 run = xsim.start(
     "anc2022.fig3", profile=profile, group="families", seeds=seeds, pairs=pairs,
@@ -32,7 +33,14 @@ run = xsim.start(
 )  # fmt: skip
 run.overview()
 
+# %% [markdown]
+# ## Who stands under these names
+#
+# Sizes, and the held-out loss in nats per masked token where the model was trained here. Losses of different vocabularies
+# cannot be compared with each other.
+
 # %% tags=["hide-input"]
+who = {}
 for seed in run.seeds:
     for name, model, loss in run.each(seed):
         rows = xsim.compare(
@@ -42,6 +50,15 @@ for seed in run.seeds:
         run.record(rows, model=name, seed=seed)
         if pd.notna(loss):  # a public model has none
             run.record([{"metric": "loss", "value": loss}], model=name, seed=seed)
+        config = model.model.config
+        who[name, f"seed {seed}"] = {
+            "parameters": f"{count_parameters(model.model):,}",
+            "layers": config.num_hidden_layers,
+            "units": config.hidden_size,
+            "vocabulary": config.vocab_size,
+            "held-out loss": round(loss, 2),
+        }
+pd.DataFrame.from_dict(who, orient="index")
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "ANC per layer between English and five other languages for mBERT and XLM-R base or their stand-ins: the paper's values beside those of this build and of the recorded runs, with the untrained encoder and shuffled pairs as baselines."}, "figure": {"name": "figure-anc2022-fig3", "caption": "Average neuron-wise correlation (absolute) between English and its translations. Bands: one standard deviation over seeds, or the 95 % interval over sentences where there is one seed. Dotted: the same encoder untrained. Grey: shuffled pairs."}}
 columns = run.columns(reported=reported.as_records("anc2022", ["fig3"]))
@@ -59,7 +76,7 @@ figure = plots.layers(run.columns(), "anc", run.names, label="partial ANC", vari
 # ## First align, then predict?
 #
 # The shape of the mean curve over pairs: at which depth it peaks (0 are the embeddings, 1 is the last layer), how far it
-# rises before and falls after. The untrained encoder shows what depth alone does.
+# rises before and falls after. The untrained encoder shows what depth alone does; the peak of a flat curve means nothing.
 
 # %% tags=["hide-input"]
 shapes = {}
