@@ -259,7 +259,7 @@ def test_settings_cannot_be_changed_in_place():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("anc2023", "mini"), "paper: expected one of anc2022.*; got 'anc2023'"),
+        (("anc2023", "mini"), "paper: expected one of align2021, anc2022.*; got 'anc2023'"),
         (("anc2022", "tiny"), "profile: anc2022 has smoke, mini, real.*; got 'tiny'"),
     ],
 )

@@ -101,3 +101,24 @@ def test_dictionaries_hold_the_words_of_the_text():
         assert len(words & {uyghur for _, uyghur in dictionary.pairs}) > 10
     with pytest.raises(ValueError, match="got 'xx'"):
         plain.dictionary("en", "xx")
+
+
+def test_a_real_source_may_take_another_number_of_words_of_every_language():
+    with pytest.raises(ValueError, match="words: expected a number for fr, got none"):
+        Real(languages=("en", "fr"), words={"en": 10})
+    with pytest.raises(ValueError, match="words"):
+        Real(languages=("en",), words={"en": 0})
+
+
+def test_entities_are_another_corpus_than_trees():
+    source = Real(
+        languages=("en", "de"),
+        words=10,
+        treebanks={"en": {"train": "English-EWT"}, "de": {"test": "PUD-de"}},
+        entities={"en": {"train": "UNER-English-EWT"}},
+    )
+    assert source.annotated("pos", "test") == ("de",)
+    assert source.annotated("ner", "train") == ("en",)
+    with pytest.raises(ValueError, match="treebanks for test are of ; got 'de'"):
+        source.treebank("de", 5, "test", task="ner")
+    assert set(artificial().annotated("ner", "test")) > {"en", "ug"}

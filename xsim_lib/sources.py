@@ -124,6 +124,10 @@ class Artificial(_Source):
             return bank
         return _rewritten(bank, partial(self.family.romanise, language))
 
+    def annotated(self, task: str, split: str) -> tuple[str, ...]:
+        """Languages with a treebank for a task: all of them, for every task."""
+        return self.known
+
     def dictionary(self, source: str, target: str) -> BilingualDictionary:
         """Translations of nouns, verbs, adjectives and adverbs in their citation forms."""
         self.check_languages(source, target)
@@ -146,17 +150,19 @@ class Real(_Source):
 
     Attributes
     ----------
-    words : training words per language, at most.
+    words : training words per language; a mapping where languages have different numbers.
     domains : which files of each language, in order of preference; None takes all.
     parallel_corpora : for every pair, the corpus its aligned sentences come from.
     treebanks : for every language, the treebank of its "train" and "test" sentences.
+    entities : the same for the task "ner", which has corpora of its own.
     """
 
     kind: Literal["real"] = "real"
-    words: int = Field(gt=0)
+    words: Annotated[int, Field(gt=0)] | dict[str, Annotated[int, Field(gt=0)]]
     domains: tuple[str, ...] | None = None
     parallel_corpora: dict[str, str] = Field(default_factory=dict)
     treebanks: dict[str, dict[Literal["train", "test"], str]] = Field(default_factory=dict)
+    entities: dict[str, dict[Literal["train", "test"], str]] = Field(default_factory=dict)
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -165,6 +171,10 @@ class Real(_Source):
 
     @model_validator(mode="after")
     def _known(self) -> Real:
+        if isinstance(self.words, dict):
+            for language in self.languages:
+                if language not in self.words:
+                    raise ValueError(f"words: expected a number for {language}, got none")
         for pair, corpus in self.parallel_corpora.items():
             self.check_languages(*split_pair(pair))
             if corpus not in corpora.PARALLEL:
@@ -175,14 +185,30 @@ class Real(_Source):
         return self
 
     def training(self) -> Corpus:
-        return corpora.text(list(self.languages), domains=self.domains, n_words=self.words)
+        if not isinstance(self.words, dict):
+            return corpora.text(list(self.languages), domains=self.domains, n_words=self.words)
+        parts = [
+            corpora.text([language], domains=self.domains, n_words=self.words[language])
+            for language in self.languages
+        ]
+        merged = {language: lines for part in parts for language, lines in part.sentences.items()}
+        return replace(parts[0], sentences=merged)
 
     def treebank(self, language: str, n: int, split: str, task: str = "parsing") -> Treebank:
         """The first `n` sentences of the language's treebank for that split (fewer where it is small)."""
-        if split not in self.treebanks.get(language, {}):
-            known = ", ".join(x for x, names in self.treebanks.items() if split in names)
-            raise ValueError(f"language: treebanks for {split} are of {known}; got {language!r}")
+        known = self.annotated(task, split)
+        if language not in known:
+            raise ValueError(
+                f"language: treebanks for {split} are of {', '.join(known)}; got {language!r}"
+            )
+        if task == "ner":
+            return corpora.entities(self.entities[language][split], split).head(n)
         return corpora.treebank(self.treebanks[language][split], split).head(n)
+
+    def annotated(self, task: str, split: str) -> tuple[str, ...]:
+        """Languages with a treebank for a task and split."""
+        banks = self.entities if task == "ner" else self.treebanks
+        return tuple(language for language, names in banks.items() if split in names)
 
     def parallel(self, pair: str, n: int) -> ParallelCorpus:
         if pair not in self.parallel_corpora:

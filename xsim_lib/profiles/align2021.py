@@ -1,0 +1,75 @@
+"""What the chapter of align2021 sets beyond the shared fields: tasks, treebanks, fine-tuning."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from xsim_lib.parsing import ParserSettings
+from xsim_lib.profiles.common import Settings as Shared
+from xsim_lib.profiles.common import Strict
+from xsim_lib.tagging import TaggerSettings
+
+__all__ = ["Settings", "Transfer"]
+
+
+class Transfer(Strict):
+    """Fine-tuning in a source language and reading in others.
+
+    Attributes
+    ----------
+    targets : languages of the models' training text; "X" is the mean over those that are not the
+        source.
+    train, test : sentences per language, at most.
+    parsing, pos, ner : how each task is fine-tuned.
+    """
+
+    targets: tuple[str, ...] = Field(min_length=2)
+    train: int = Field(gt=1)
+    test: int = Field(gt=1)
+    parsing: ParserSettings
+    pos: TaggerSettings
+    ner: TaggerSettings
+
+    def settings(self, task: str, seed: int) -> ParserSettings | TaggerSettings:
+        """How `task` is fine-tuned, with the seed of a run."""
+        return getattr(self, task).model_copy(update={"seed": seed})
+
+
+class Settings(Shared):
+    """One profile of the chapter.
+
+    Attributes
+    ----------
+    sources : languages to fine-tune in. A live build takes English only; recorded runs take all three
+        of the paper's RANDOM-INIT table where there are treebanks to train on.
+    tasks : what is fine-tuned.
+    transfer : treebanks and fine-tuning.
+    """
+
+    sources: tuple[str, ...] = Field(min_length=1)
+    tasks: tuple[Literal["parsing", "pos", "ner"], ...] = Field(min_length=1)
+    transfer: Transfer
+
+    @model_validator(mode="after")
+    def _annotated(self) -> Settings:
+        for task in self.tasks:
+            train, test = (self.source.annotated(task, split) for split in ("train", "test"))
+            for split, wanted, known in (
+                ("train", self.sources, train),
+                ("test", self.sources, test),
+                ("test", () if task == "ner" else self.transfer.targets, test),
+            ):
+                for language in wanted:
+                    if language not in known:
+                        raise ValueError(
+                            f"sources, targets: {task} has {split} sentences in "
+                            f"{', '.join(known) or 'no language'}; got {language!r}"
+                        )
+        return self
+
+    def tested(self, task: str) -> tuple[str, ...]:
+        """The targets that are annotated for a task (corpora of entities are few)."""
+        known = self.source.annotated(task, "test")
+        return tuple(language for language in self.transfer.targets if language in known)
