@@ -55,6 +55,13 @@ def test_asking_twice_trains_once(steps, cache):
     pd.testing.assert_frame_equal(first.history, again.history)
 
 
+def test_the_callers_random_state_is_left_as_it_was():
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    get(small.spec(steps=2)).load()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_the_name_is_no_part_of_the_address_but_the_caller_gets_his_own(steps):
     first, other = get(small.spec("a")), get(small.spec("b"))
     assert len(steps) == 12
