@@ -17,7 +17,8 @@ from xsim_lib.hashing import atomic_write, stable_hash
 PATIENCE = 5  # sweeps over which the stopping rule averages
 COARSE = 1e-4  # a compressed sweep that gains less than this no longer pays
 PASSES = 5  # over the columns of a non-negative A, as tensorly 0.10
-RACE = 6  # sweeps after which the better of two ways to begin is known
+RACE = 5  # sweeps after which the better of two ways to begin is known
+WARM = 6  # plain sweeps of the thorough way before momentum sets in
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ class Descent:
         factors, options = self._start(number), self.options
         if options.inner or not options.accelerate:
             return self._run(factors, options.inner or 5, warm=0)
-        ways = [self._run(factors, 5, warm=RACE), self._run(factors, 1, warm=0)]
+        ways = [self._run(factors, 5, warm=WARM), self._run(factors, 1, warm=0)]
         for run in ways:
             while (
                 len(run.errors) < RACE and not run.reason and run.compressed == ways[0].compressed

@@ -106,21 +106,31 @@ def polar(m: torch.Tensor, method: str = "eigen") -> torch.Tensor:
         if bool(failed.any()):
             p[failed] = polar(m[failed])
         return p
-    eps = torch.finfo(m.dtype).eps
     values, vectors = torch.linalg.eigh(m.mT @ m)
     s = values.clamp(min=0).sqrt()
     # Squaring loses half the digits: below sqrt(eps) of the largest, directions are noise.
-    poor = s[:, 0] <= 1e2 * eps**0.5 * s[:, -1]
-    inverse = s.reciprocal().masked_fill(poor[:, None], 0)
-    p = m @ ((vectors * inverse[:, None]) @ vectors.mT)
-    if bool((s[:, 0] < 1e-2 * s[:, -1]).any()):
-        p = _orthonormalised(p)
+    poor = s[:, 0] <= 1e2 * torch.finfo(m.dtype).eps ** 0.5 * s[:, -1]
+    if bool(poor.all()):
+        return _completed(m, vectors)
+    p = torch.empty_like(m)
     if bool(poor.any()):
-        v = vectors[poor].flip(-1)
-        q, r = torch.linalg.qr(m[poor] @ v)
-        sign = torch.where(r.diagonal(dim1=-2, dim2=-1) < 0, -1.0, 1.0).to(m.dtype)
-        p[poor] = (q * sign[:, None]) @ v.mT
+        p[poor] = _completed(m[poor], vectors[poor])
+        m, s, vectors = m[~poor], s[~poor], vectors[~poor]
+    good = m @ ((vectors / s[:, None]) @ vectors.mT)
+    if bool((s[:, 0] < 1e-2 * s[:, -1]).any()):
+        good = _orthonormalised(good)
+    p[~poor] = good
     return p
+
+
+def _completed(m: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+    """Polar factors of deficient matrices: M V has orthogonal columns, QR completes the empty ones."""
+    v = vectors.flip(
+        -1
+    )  # the largest first, so that noise is made orthogonal to them and not they to it
+    q, r = torch.linalg.qr(m @ v)
+    sign = torch.where(r.diagonal(dim1=-2, dim2=-1) < 0, -1.0, 1.0).to(m.dtype)
+    return (q * sign[:, None]) @ v.mT
 
 
 def _orthonormalised(p: torch.Tensor) -> torch.Tensor:
