@@ -120,6 +120,12 @@ table.rename(columns={"": "all tokens"}, level="variant").rename(
 
 # %% [markdown]
 # ## Verdicts
+#
+# They stand on this many values of each metric.
+
+# %% tags=["hide-input"]
+# NBVAL_CHECK_OUTPUT
+run.coverage()
 
 # %% tags=["hide-input"]
 run.verdicts()

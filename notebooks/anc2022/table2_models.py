@@ -100,6 +100,12 @@ own.assign(parameters=own["parameters"].map(bands.short)).replace(float("nan"), 
 
 # %% [markdown]
 # ## Verdicts
+#
+# They stand on this many values of each metric.
+
+# %% tags=["hide-input"]
+# NBVAL_CHECK_OUTPUT
+run.coverage()
 
 # %% tags=["hide-input"]
 run.verdicts()
