@@ -8,7 +8,7 @@ os.environ.setdefault("XSIM_HOME", workflow.basedir)
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"
 
-from xsim_lib import paths
+from xsim_lib import claims, paths
 from xsim_lib.workflow import Graph
 
 PROFILE = config.get("profile", "mini")
@@ -17,7 +17,19 @@ GRAPH = Graph(PROFILE)
 BUILD = str(GRAPH.build)
 # Checkpoints are shared by the live build and by the recorded seeds.
 CACHE = str(paths.cache_dir())
-OF_PAPERS = [name for name, notebook in GRAPH.notebooks.items() if notebook.paper]
+
+
+def is_judged(notebook):
+    """Whether a claim is about the item of a notebook: only such measurements are worth recording."""
+    if not notebook.paper:
+        return False
+    try:
+        return bool(claims.claims_of(*notebook.item.split(".", 1)))
+    except ValueError:
+        return False
+
+
+JUDGED = [name for name, notebook in GRAPH.notebooks.items() if is_judged(notebook)]
 
 
 wildcard_constraints:
@@ -118,7 +130,7 @@ rule record:
         expand(
             f"{BUILD}/seeds/{{seed}}/{PROFILE}/notebooks/{{name}}.ipynb",
             seed=SEEDS,
-            name=OF_PAPERS,
+            name=JUDGED,
         ),
     message:
         "collect the records"
