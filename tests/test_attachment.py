@@ -151,5 +151,5 @@ def test_a_real_treebank():
     )
     for subtypes in (False, True):
         got = attachment_scores(gold, chains, subtypes=subtypes, punctuation=True)
-        assert 0.1 < got["uas"].value < 0.4
+        assert 0.05 < got["uas"].value < 0.4
         assert got["uas"].lower < got["uas"].value < got["uas"].upper

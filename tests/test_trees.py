@@ -2,6 +2,7 @@
 
 import itertools
 
+import networkx
 import numpy as np
 import pytest
 from hypothesis import given
@@ -57,6 +58,22 @@ def test_the_padding_of_a_batch_changes_no_tree(seed):
         (alone,) = best_trees(scores[k : k + 1, :n, : n + 1], [n])
         assert together[k, :n].tolist() == alone.tolist()
         assert (together[k, n:] == -1).all()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_arcs_that_are_left_out_are_in_no_best_tree(seed):
+    """Against networkx with all arcs, and a root that costs more than everything else."""
+    random = np.random.default_rng(seed)
+    n = 14
+    scores = random.normal(size=(n, n + 1)) * random.choice([0.1, 1, 30])
+    graph = networkx.DiGraph()
+    for word, head in itertools.product(range(1, n + 1), range(n + 1)):
+        if word != head:
+            graph.add_edge(head, word, weight=scores[word - 1, head] - 1e4 * (head == 0))
+    tree = networkx.maximum_spanning_arborescence(graph).edges
+    (heads,) = best_trees(scores[None], [n])
+    assert fault(heads) is None
+    assert total(scores, heads) == pytest.approx(sum(scores[w - 1, h] for h, w in tree))
 
 
 def test_one_root_even_where_every_word_would_rather_be_one():
