@@ -5,6 +5,7 @@ import math
 
 import pandas as pd
 import pytest
+import torch
 
 from xsim_lib import claims, experiment, hashing, loading, paths, records
 from xsim_lib.comparison import compare
@@ -158,23 +159,29 @@ def public(folder):
 def test_public_models_take_the_place_of_those_trained_here(project, tmp_path, monkeypatch):
     monkeypatch.setattr(experiment.zoo, "get", None)  # nothing is trained
     folder = public(tmp_path / "elsewhere" / "mine")
-    run = start(pairs=[PAIR], checkpoints={"a": str(folder), "b": {"checkpoint": str(folder)}})
+    large = {"checkpoint": str(folder), "dtype": "bfloat16", "device": "auto"}
+    run = start(pairs=[PAIR], checkpoints={"a": str(folder), "b": large})
     assert run.names == ("a", "b")
     for name, model, loss in run.each(1):
         assert math.isnan(loss)
+        assert model.model.dtype == (torch.bfloat16 if name == "b" else torch.float32)
         rows = compare(model, run.parallel, baselines=(), progress=False)
         run.record(rows, model=name, seed=1)
     footer = run.finish()[""]
     made = records.read_provenance(
         project / "_build" / "smoke" / "records" / "anc2022.fig4.parquet"
     )
-    weights = made["parameters"]["public_checkpoints"]["a"]["weights"]
+    found = made["parameters"]["public_checkpoints"]
+    assert [found[name]["dtype"] for name in "ab"] == ["float32", "bfloat16"]
+    weights = found["a"]["weights"]
     expected = {"model.safetensors": hashing.file_sha256(folder / "model.safetensors")}
     assert weights == hashing.stable_hash(expected)
     assert footer["public models"].startswith(f"mine at {weights[:12]}, mine at")
     texts = {pair: corpus.fingerprint for pair, corpus in run.parallel.items()}
     assert made["data_hash"] == hashing.stable_hash(texts)[:16]
-    assert made["parameters"]["checkpoints"] == {"a": "mine", "b": {"checkpoint": "mine"}}
+    assert made["parameters"]["checkpoints"] == {
+        "a": "mine", "b": large | {"checkpoint": "mine"},
+    }  # fmt: skip
     assert str(project) not in json.dumps(made)
 
 
