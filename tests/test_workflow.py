@@ -65,6 +65,10 @@ def test_notebooks_know_their_paper_and_item(tmp_path):
         "anc2022",
         "anc2022.fig1",
     )
+    path = _notebook(
+        tmp_path / "other.ipynb", 'run = xsim.start(\n    "align2021.script", judged=True)'
+    )
+    assert workflow.Notebook("align2021/transliteration", path).item == "align2021.script"
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -28,6 +29,9 @@ _PACKAGE = "xsim_lib"
 _OUTSIDE = ("cli", "book", "workflow")
 
 
+_STARTED = re.compile(r"""xsim\.start\(\s*["'](\w+\.\w+)["']""")
+
+
 @dataclass(frozen=True)
 class Notebook:
     """One notebook: ``anc2022/fig1_cka_failure`` is the figure ``anc2022.fig1`` of the paper anc2022."""
@@ -39,9 +43,13 @@ class Notebook:
     def paper(self) -> str | None:
         return self.name.split("/")[0] if "/" in self.name else None
 
-    @property
+    @cached_property
     def item(self) -> str | None:
-        return f"{self.paper}.{self.path.stem.split('_')[0]}" if self.paper else None
+        """What its measurements are called: as it says to `xsim.start`, or else as its file begins."""
+        if not self.paper:
+            return None
+        found = _STARTED.search(_code(self.path)) if self.path.is_file() else None
+        return found[1] if found else f"{self.paper}.{self.path.stem.split('_')[0]}"
 
 
 def notebooks(folder: Path | None = None) -> tuple[Notebook, ...]:
@@ -73,11 +81,15 @@ def closure(*modules: str) -> tuple[str, ...]:
 
 def notebook_modules(path: Path) -> tuple[str, ...]:
     """Library modules that the code cells of a notebook reach."""
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    code = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
     # IPython magics are no Python; they import nothing of ours.
-    code = "\n".join("pass" if re.match(r"[%!]", line) else line for line in code.splitlines())
-    return closure(*_imports(ast.parse(code)))
+    lines = ("pass" if re.match(r"[%!]", line) else line for line in _code(path).splitlines())
+    return closure(*_imports(ast.parse("\n".join(lines))))
+
+
+def _code(path: Path) -> str:
+    """The code cells of a notebook, one after the other."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
 
 
 def _imports(tree: ast.AST) -> list[str]:
