@@ -16,7 +16,11 @@ from xsim_lib.records import Records
 __all__ = ["code_hash", "item_table", "measuring_modules", "verdicts"]
 
 _MEASURING = ("zoo", "finetuning", "representations", "comparison")
-_OWN = {"emerging2020": ("alignment",), "parafac2023": ("factorization",)}
+_OWN = {
+    "align2021": ("transfer", "kernels"),
+    "emerging2020": ("alignment",),
+    "parafac2023": ("factorization",),
+}
 # What stores, names or judges numbers does not change them, so it must not make them stale.
 _BESIDE = frozenset(
     f"xsim_lib.{m}"

@@ -10,6 +10,7 @@ from xsim_lib.parsing import ParserSettings
 from xsim_lib.profiles.common import Settings as Shared
 from xsim_lib.profiles.common import Strict
 from xsim_lib.tagging import TaggerSettings
+from xsim_lib.transfer import Task
 
 __all__ = ["Settings", "Transfer"]
 
@@ -31,10 +32,6 @@ class Transfer(Strict):
     parsing: ParserSettings
     pos: TaggerSettings
     ner: TaggerSettings
-
-    def settings(self, task: str, seed: int) -> ParserSettings | TaggerSettings:
-        """How `task` is fine-tuned, with the seed of a run."""
-        return getattr(self, task).model_copy(update={"seed": seed})
 
 
 class Settings(Shared):
@@ -68,6 +65,27 @@ class Settings(Shared):
                             f"{', '.join(known) or 'no language'}; got {language!r}"
                         )
         return self
+
+    def task(self, name: str, source: str, seed: int) -> Task:
+        """What a run with `seed` fine-tunes for a task in a source language, and where it is tested.
+
+        Raises
+        ------
+        ValueError : a task or a source language that this profile does not have.
+        """
+        if name not in self.tasks:
+            raise ValueError(f"task: expected one of {', '.join(self.tasks)}; got {name!r}")
+        known = self.source.annotated(name, "train")
+        if source not in known:
+            raise ValueError(f"source: {name} can be learned in {', '.join(known)}; got {source!r}")
+        chosen = self.transfer
+        tests = {x: self.source.treebank(x, chosen.test, "test", name) for x in self.tested(name)}
+        return Task(
+            name,
+            getattr(chosen, name).model_copy(update={"seed": seed}),
+            self.source.treebank(source, chosen.train, "train", name),
+            tests,
+        )
 
     def tested(self, task: str) -> tuple[str, ...]:
         """The targets that are annotated for a task (corpora of entities are few)."""
