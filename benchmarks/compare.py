@@ -137,7 +137,7 @@ def memory(n):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--n", type=int, default=200, help="sentences per pair (default 200)")
-    parser.add_argument("--pairs", type=int, default=1, choices=range(1, 4), help="(default 1)")
+    parser.add_argument("--pairs", type=int, default=1, choices=range(1, 5), help="(default 1)")
     parser.add_argument("--layers", type=int, default=12)
     parser.add_argument("--width", type=int, default=768)
     parser.add_argument("--memory", type=int, nargs="*", default=[1000, 10_000], help="n to watch")

@@ -1,4 +1,4 @@
-"""A chunk of representations about its mean, and the product of two: what `comoments` adds up."""
+"""A chunk of representations about a mean, and sums of products of two: what `comoments` is made of."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ROWS = 1024
 
 @dataclass
 class Centred:
-    """A chunk of one stream: its mean and, about it, the rows and (for full moments) their norms."""
+    """A chunk of one stream: a mean and, about it, the rows and (for full moments) their norms."""
 
     mean: torch.Tensor
     rows: torch.Tensor
@@ -28,25 +28,26 @@ class Centred:
     def of(
         cls,
         chunk: torch.Tensor,
+        mean: torch.Tensor | None = None,
         *,
         diagonal: bool = False,
         dtype: torch.dtype | None = None,
         fast: bool = False,
     ) -> Centred:
-        """Centre a chunk (..., n, d); parameters as `CoMoments.update`."""
+        """Centre a chunk (..., n, d) on a mean (None: its own); the rest as `CoMoments.update`."""
         import torch
 
         wanted = dtype or torch.float64
         resolution = torch.finfo(chunk.dtype).eps if chunk.is_floating_point() else 0.0
-        rows = chunk if fast and chunk.dtype == torch.float32 else chunk.to(wanted)
-        mean = rows.mean(dim=-2)
-        rows = rows - mean.unsqueeze(-2)
-        if rows.dtype != wanted:  # a mean in float32 is not exact enough
-            rest = rows.mean(dim=-2)
-            rows -= rest.unsqueeze(-2)
-            mean = mean.to(wanted) + rest
-        elif fast:
-            rows = rows.to(torch.float32)
+        if mean is None:
+            mean = column_means(chunk, wanted)
+        if fast and chunk.dtype == torch.float32:
+            near = mean.to(chunk.dtype)
+            rows = chunk - near.unsqueeze(-2)
+            rows -= (mean - near).to(chunk.dtype).unsqueeze(-2)  # what float32 lacks of the mean
+        else:
+            rows = chunk.to(wanted) - mean.unsqueeze(-2)
+            rows = rows.to(torch.float32) if fast else rows
         norms = None if diagonal else rows.square().sum(dim=-1).to(wanted)
         return cls(mean, rows, norms, resolution)
 
@@ -58,45 +59,76 @@ class Centred:
     @cached_property
     def packed(self) -> list[torch.Tensor]:
         """`columns` as oneDNN takes them, one per leading entry."""
-        return [entry.to_mkldnn() for entry in self.columns.reshape(-1, *self.columns.shape[-2:])]
+        return _packed(self.columns)
 
 
-def product(x: Centred, y: Centred) -> torch.Tensor:
-    """Sums of products over the rows; of a stream with itself little more than half is worked out."""
-    import torch
-
-    # For float32 on a CPU oneDNN takes half the time of what `@` is bound to.
-    packed = x.rows.dtype == torch.float32 and x.rows.device.type == "cpu"
-    packed = packed and torch.backends.mkldnn.is_available()
-    if x is y and x.rows.shape[-1] > _PANEL and x.rows.shape[-2] >= _ROWS:
-        return _symmetric(x.columns if packed else x.rows.mT, packed)
-    if not packed:
-        return x.rows.mT @ y.rows
-    entries = [_by_onednn(a, b) for a, b in zip(x.packed, y.packed, strict=True)]
-    return torch.stack(entries).reshape(*x.rows.shape[:-2], *entries[0].shape)
+def column_means(stream: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Mean row of a stream (..., n, d), without a copy of it in another dtype."""
+    n = stream.shape[-2]
+    parts = stream.split(_ROWS, dim=-2)
+    return sum(part.to(dtype).sum(dim=-2) for part in parts) / n
 
 
-def _symmetric(columns: torch.Tensor, packed: bool) -> torch.Tensor:
-    """The product of a matrix with its own transpose."""
-    import torch
+class Product:
+    """The sum over chunks of the products of two streams."""
 
-    d = columns.shape[-2]
-    s = columns.new_empty(*columns.shape[:-1], d)
-    for start in range(0, d, _PANEL):
-        panel, rest = columns[..., start : start + _PANEL, :], columns[..., start:, :]
-        if packed:
-            flat = [v.reshape(-1, *v.shape[-2:]) for v in (panel, rest)]
-            pairs = [[v.to_mkldnn() for v in pair] for pair in zip(*flat, strict=True)]
-            block = torch.stack([_by_onednn(*pair) for pair in pairs])
-            block = block.reshape(*columns.shape[:-2], *block.shape[-2:])
-        else:
-            block = panel @ rest.mT
-        s[..., start : start + _PANEL, start:] = block
-        s[..., start:, start : start + _PANEL] = block.mT
-    return s
+    def __init__(self) -> None:
+        self.s: torch.Tensor | None = None
+        self._panels = False
+
+    def add(self, x: Centred, y: Centred) -> None:
+        """Add a chunk of both; of a stream with itself little more than half is worked out."""
+        import torch
+
+        # For float32 on a CPU oneDNN takes half the time of what `@` is bound to.
+        onednn = x.rows.dtype == torch.float32 and x.rows.device.type == "cpu"
+        onednn = onednn and torch.backends.mkldnn.is_available()
+        d, n = x.rows.shape[-1], x.rows.shape[-2]
+        if self.s is None:
+            self._panels = x is y and d > _PANEL and n >= _ROWS
+            if not self._panels and not onednn:
+                self.s = (x.rows.mT @ y.rows).to(x.mean.dtype)
+                return
+            self.s = x.mean.new_zeros(*x.rows.shape[:-2], d, y.rows.shape[-1])
+        left = x.columns if onednn else x.rows.mT
+        for start in range(0, d, _PANEL) if self._panels else ():
+            rows, columns = slice(start, start + _PANEL), slice(start, None)
+            panel, rest = left[..., rows, :], left[..., columns, :]
+            into = self.s[..., rows, columns]
+            if onednn:
+                _add_by_onednn(into, _packed(panel), _packed(rest))
+            else:
+                _add(into, panel, rest.mT)
+        if not self._panels and onednn:
+            _add_by_onednn(self.s, x.packed, y.packed)
+        elif not self._panels:
+            _add(self.s, left, y.rows)
+
+    def total(self) -> torch.Tensor:
+        """The sum; after that nothing may be added."""
+        for start in range(_PANEL, self.s.shape[-1], _PANEL) if self._panels else ():
+            above = self.s[..., start - _PANEL : start, start:]
+            self.s[..., start:, start - _PANEL : start] = above.mT
+        return self.s
 
 
-def _by_onednn(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+def _packed(columns: torch.Tensor) -> list[torch.Tensor]:
+    return [entry.to_mkldnn() for entry in columns.reshape(-1, *columns.shape[-2:])]
+
+
+def _add_by_onednn(into: torch.Tensor, a: list[torch.Tensor], b: list[torch.Tensor]) -> None:
     from torch.nn.functional import linear
 
-    return linear(a, b).to_dense()
+    for k, (left, right) in enumerate(zip(a, b, strict=True)):
+        entry = into if into.ndim == 2 else into.view(-1, *into.shape[-2:])[k]
+        entry += linear(left, right).to_dense()
+
+
+def _add(into: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> None:
+    """Add a product in place, in its own precision where that is the sum's."""
+    if a.dtype == into.dtype and into.ndim == 2:
+        into.addmm_(a, b)
+    elif a.dtype == into.dtype and into.ndim == 3:
+        into.baddbmm_(a, b)
+    else:
+        into += a @ b

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from xsim_lib import validation
-from xsim_lib.centred import Centred, product
+from xsim_lib.centred import Centred, Product, column_means
 
 if TYPE_CHECKING:
     import torch
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from xsim_lib.validation import Array
 
 _PRECISION = ("resolution", "rounding")
-# Rows handled at once. A merge rewrites a d x d matrix, so full moments need long chunks for matrix
-# products to dominate; diagonal ones are cheap to merge and short chunks stay in the cache.
-_CHUNK = 4096
+# Rows handled at once. Adding a chunk rewrites a d x d matrix, so full moments need long chunks for
+# matrix products to dominate; short chunks stay in the cache.
+_CHUNK = 2048
 _CHUNK_DIAGONAL = 512
 _PANEL = (
     256  # columns; of a symmetric product only the panels on and above the diagonal are worked out
@@ -268,49 +268,66 @@ def collect(
     pairs : positions of two streams; (k, k) is stream k with itself.
     diagonal, dtype, fast : as `CoMoments.update`.
     """
+    import torch
+
     size = _CHUNK_DIAGONAL if diagonal else _CHUNK
-    found = [CoMoments(diagonal=diagonal) for _ in pairs]
+    # About the means of all rows, chunks simply add up.
+    found = [Running() for _ in pairs]
+    means = [column_means(stream, dtype or torch.float64) for stream in streams]
+    options = {"diagonal": diagonal, "dtype": dtype, "fast": fast}
     for start in range(0, streams[0].shape[-2], size):
         chunks = [
-            Centred.of(
-                stream[..., start : start + size, :], diagonal=diagonal, dtype=dtype, fast=fast
-            )
-            for stream in streams
+            Centred.of(stream[..., start : start + size, :], mean, **options)
+            for stream, mean in zip(streams, means, strict=True)
         ]
-        for k, (i, j) in enumerate(pairs):
-            found[k] = accumulated(found[k], products(chunks[i], chunks[j]))
-    return found
+        for running, (i, j) in zip(found, pairs, strict=True):
+            running.add(chunks[i], chunks[j])
+    return [running.moments() for running in found]
 
 
 def products(x: Centred, y: Centred) -> CoMoments:
     """The moments of one chunk."""
-    import torch
+    running = Running()
+    running.add(x, y)
+    return running.moments()
 
-    n, wanted = x.rows.shape[-2], x.mean.dtype
-    precision = {
-        "resolution": max(x.resolution, y.resolution),
-        "rounding": torch.finfo(x.rows.dtype).eps,
-    }
-    if x.norms is None:
-        s = (x.rows * y.rows).sum(dim=-2).to(wanted)
-        return CoMoments(n, x.mean, y.mean, s, diagonal=True, **precision)
-    cubic_x = (y.norms.to(x.rows.dtype).unsqueeze(-2) @ x.rows).squeeze(-2).to(wanted)
-    if x is y:
-        cubic_y = cubic_x
-    else:
-        cubic_y = (x.norms.to(y.rows.dtype).unsqueeze(-2) @ y.rows).squeeze(-2).to(wanted)
-    return CoMoments(
-        n,
-        x.mean,
-        y.mean,
-        s=product(x, y).to(wanted),
-        spread_x=x.norms.sum(-1),
-        spread_y=y.norms.sum(-1),
-        cubic_x=cubic_x,
-        cubic_y=cubic_y,
-        quartic=(x.norms * y.norms).sum(-1),
-        **precision,
-    )
+
+class Running:
+    """The moments of two streams whose chunks are centred on the same means."""
+
+    def __init__(self) -> None:
+        self._product, self._sums = Product(), {}
+
+    def add(self, x: Centred, y: Centred) -> None:
+        """Add a chunk of both."""
+        import torch
+
+        self._means = {"mean_x": x.mean, "mean_y": y.mean}
+        self._precision = {
+            "resolution": max(x.resolution, y.resolution),
+            "rounding": torch.finfo(x.rows.dtype).eps,
+        }
+        more = {"n": x.rows.shape[-2]}
+        if x.norms is None:
+            more["s"] = (x.rows * y.rows).sum(dim=-2).to(x.mean.dtype)
+        else:
+            self._product.add(x, y)
+            more["cubic_x"] = _weighted(x.rows, y.norms)
+            more["cubic_y"] = more["cubic_x"] if x is y else _weighted(y.rows, x.norms)
+            more["spread_x"], more["spread_y"] = x.norms.sum(-1), y.norms.sum(-1)
+            more["quartic"] = (x.norms * y.norms).sum(-1)
+        self._sums = {name: self._sums.get(name, 0) + value for name, value in more.items()}
+
+    def moments(self) -> CoMoments:
+        """All chunks together; after that none may be added."""
+        found = {**self._means, **self._sums, **self._precision}
+        if "s" in found:
+            return CoMoments(**found, diagonal=True)
+        return CoMoments(**found, s=self._product.total())
+
+
+def _weighted(rows: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    return (weights.to(rows.dtype).unsqueeze(-2) @ rows).squeeze(-2).to(weights.dtype)
 
 
 def dead_neurons(moments: CoMoments) -> torch.Tensor:
