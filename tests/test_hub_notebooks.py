@@ -131,6 +131,26 @@ def test_a_whole_page_runs_on_public_models_and_measures_them(name, item, kinds,
     assert f"{kinds[0]} at {public[kinds[0]]['weights'][:12]}" in text
 
 
+@pytest.mark.parametrize(
+    ("name", "item", "metrics"),
+    [
+        ("anc2022/fig8_fine_tuned", "anc2022.fig8", {"accuracy", "anc", "cka"}),
+        ("anc2022/fig9_cca_family", "anc2022.fig9", {"cka", "pwcca", "svcca"}),
+    ],
+)
+def test_the_appendix_measures_public_models_too(name, item, metrics, folders, build):
+    kinds = ("bert", "xlm-roberta")
+    executed(name, folders, kinds)
+    found = records.read(build / "smoke" / "records" / f"{item}.parquet")
+    assert set(found.unique("metric")) == metrics
+    assert {model.removesuffix("_tuned") for model in found.unique("model")} == set(kinds)
+    for kind in kinds if "anc" in metrics else ():
+        expected = directly(folders / kind, kind)
+        np.testing.assert_allclose(found.curve("anc", model=kind), expected, atol=1e-4)
+        tuned = found.curve("anc", model=f"{kind}_tuned")
+        assert not np.allclose(tuned, expected, atol=1e-4)
+
+
 def test_a_page_of_sizes_reads_public_models_without_their_weights(folders, build, tmp_path):
     for kind in ("bert", "xglm"):
         (tmp_path / "bare" / kind).mkdir(parents=True)
