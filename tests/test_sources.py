@@ -122,3 +122,25 @@ def test_entities_are_another_corpus_than_trees():
     with pytest.raises(ValueError, match="treebanks for test are of ; got 'de'"):
         source.treebank("de", 5, "test", task="ner")
     assert set(artificial().annotated("ner", "test")) > {"en", "ug"}
+
+
+def conllu(path, words):
+    lines = [f"1\t{word}\t_\tNOUN\t_\t_\t0\troot\t_\t_\n\n" for word in words]
+    path.write_text("".join(lines), encoding="utf-8")
+    return str(path)
+
+
+def test_a_treebank_of_test_sentences_only_is_halved_and_its_words_are_raw_text(tmp_path):
+    bank = conllu(tmp_path / "fo_x-ud-test.conllu", ["один", "два", "три", "пять", "шесть"])
+    options = {"words": {}, "treebanks": {"fo": {"train": bank, "test": bank}}}
+    source = Real(languages=("fo",), **options, halved=("fo",), text_of_treebanks=("fo",))
+    train, test = (source.treebank("fo", 9, split) for split in ("train", "test"))
+    assert [s.text for s in train.sentences] == ["один", "два"]
+    assert [s.text for s in test.sentences] == ["три", "пять", "шесть"]
+    assert source.training().sentences == {"fo": ("один", "два")}
+    latin = source.model_copy(update={"romanised": ("fo",)})
+    assert latin.training().sentences == {"fo": ("odin", "dva")}
+    assert latin.treebank("fo", 2, "test").sentences[0].tokens[0].form == "tri"
+    assert source.treebank("fo", 1, "test").sentences[0].tokens[0].form == "три"
+    with pytest.raises(ValueError, match="words: expected a number for fo, got none"):
+        Real(languages=("fo",), **options)

@@ -10,11 +10,13 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from xsim_lib import artificial, corpora
+from xsim_lib.aligned import AlignedSentence
+from xsim_lib.romanise import romanise
 from xsim_lib.texts import (
     BilingualDictionary,
     Classification,
@@ -25,6 +27,8 @@ from xsim_lib.texts import (
 )
 
 __all__ = ["Artificial", "Real", "Source", "split_pair"]
+
+Split = Literal["train", "test"]
 
 
 def split_pair(pair: str) -> tuple[str, str]:
@@ -71,6 +75,27 @@ def _rewritten(bank: Treebank, rewrite: Callable[[str], str]) -> Treebank:
             for s in bank.sentences
         ),
     )
+
+
+def _part(dictionary: BilingualDictionary, split: Split | None) -> BilingualDictionary:
+    """Two thirds ("train") or one third ("test") of a dictionary, in its order.
+
+    Words that are linked by translations, through synonyms and ambiguous words, stay together.
+    """
+    if split is None:
+        return dictionary
+    if split not in get_args(Split):
+        raise ValueError(f"split: expected 'train', 'test' or None, got {split!r}")
+    groups = networkx.Graph(((0, a), (1, b)) for a, b in dictionary.pairs)
+    test = {
+        word
+        for number, group in enumerate(networkx.connected_components(groups))
+        if number % 3 == 2
+        for side, word in group
+        if side == 0
+    }
+    chosen = tuple(p for p in dictionary.pairs if (p[0] in test) == (split == "test"))
+    return replace(dictionary, pairs=chosen)
 
 
 class Artificial(_Source):
@@ -128,13 +153,30 @@ class Artificial(_Source):
         """Languages with a treebank for a task: all of them, for every task."""
         return self.known
 
-    def dictionary(self, source: str, target: str) -> BilingualDictionary:
-        """Translations of nouns, verbs, adjectives and adverbs in their citation forms."""
+    def dictionary(
+        self, source: str, target: str, split: Split | None = None
+    ) -> BilingualDictionary:
+        """Translations of nouns, verbs, adjectives and adverbs in their citation forms.
+
+        "train" and "test" have no word in common, of either language; two thirds are for training.
+        """
         self.check_languages(source, target)
-        found = self.family.dictionary(source, target)
+        found = _part(self.family.dictionary(source, target), split)
         words, translations = zip(*found.pairs, strict=True)
         written = self._written({source: words, target: translations})
         return replace(found, pairs=tuple(zip(written[source], written[target], strict=True)))
+
+    def aligned(self, pair: str, n: int) -> list[AlignedSentence]:
+        """Sentences of which it is known which words correspond (`Family.aligned`)."""
+        languages = split_pair(pair)
+        self.check_languages(*languages)
+        rows = self.family.aligned(*languages, n)
+        sides = {x: [" ".join(row[k]) for row in rows] for k, x in enumerate(languages)}
+        written = self._written(sides)
+        return [
+            AlignedSentence(*(tuple(written[x][number].split(" ")) for x in languages), row.links)
+            for number, row in enumerate(rows)
+        ]
 
     def _written(self, sentences: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
         return {
@@ -155,6 +197,9 @@ class Real(_Source):
     parallel_corpora : for every pair, the corpus its aligned sentences come from.
     treebanks : for every language, the treebank of its "train" and "test" sentences.
     entities : the same for the task "ner", which has corpora of its own.
+    halved : languages whose treebank has test sentences only: half of them are to train on.
+    text_of_treebanks : languages of which there is no other raw text than the words of the treebank's
+        training sentences.
     """
 
     kind: Literal["real"] = "real"
@@ -163,6 +208,8 @@ class Real(_Source):
     parallel_corpora: dict[str, str] = Field(default_factory=dict)
     treebanks: dict[str, dict[Literal["train", "test"], str]] = Field(default_factory=dict)
     entities: dict[str, dict[Literal["train", "test"], str]] = Field(default_factory=dict)
+    halved: tuple[str, ...] = ()
+    text_of_treebanks: tuple[str, ...] = ()
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -173,7 +220,7 @@ class Real(_Source):
     def _known(self) -> Real:
         if isinstance(self.words, dict):
             for language in self.languages:
-                if language not in self.words:
+                if language not in (*self.words, *self.text_of_treebanks):
                     raise ValueError(f"words: expected a number for {language}, got none")
         for pair, corpus in self.parallel_corpora.items():
             self.check_languages(*split_pair(pair))
@@ -185,14 +232,21 @@ class Real(_Source):
         return self
 
     def training(self) -> Corpus:
-        if not isinstance(self.words, dict):
-            return corpora.text(list(self.languages), domains=self.domains, n_words=self.words)
-        parts = [
-            corpora.text([language], domains=self.domains, n_words=self.words[language])
-            for language in self.languages
-        ]
-        merged = {language: lines for part in parts for language, lines in part.sentences.items()}
-        return replace(parts[0], sentences=merged)
+        return Corpus("text", {language: self._text(language) for language in self.languages})
+
+    def _text(self, language: str) -> Sequence[str]:
+        if language in self.text_of_treebanks:
+            bank = self._treebank(self.treebanks, language, "train")
+            lines = [" ".join(token.form for token in s.tokens) for s in bank.sentences]
+        else:
+            n_words = self.words[language] if isinstance(self.words, dict) else self.words
+            lines = corpora.text([language], domains=self.domains, n_words=n_words)[language]
+        return [self._written(language)(line) for line in lines]
+
+    def _written(self, language: str) -> Callable[[str], str]:
+        if language in self.romanised:
+            return partial(romanise, language=language)
+        return str
 
     def treebank(self, language: str, n: int, split: str, task: str = "parsing") -> Treebank:
         """The first `n` sentences of the language's treebank for that split (fewer where it is small)."""
@@ -201,20 +255,40 @@ class Real(_Source):
             raise ValueError(
                 f"language: treebanks for {split} are of {', '.join(known)}; got {language!r}"
             )
-        if task == "ner":
-            return corpora.entities(self.entities[language][split], split).head(n)
-        return corpora.treebank(self.treebanks[language][split], split).head(n)
+        bank = self._treebank(self.entities if task == "ner" else self.treebanks, language, split)
+        bank = bank.head(n)
+        return _rewritten(bank, self._written(language)) if language in self.romanised else bank
+
+    def _treebank(self, banks: Mapping, language: str, split: str) -> Treebank:
+        name = banks[language][split]
+        if banks is self.entities:
+            return corpora.entities(name, split)
+        if language not in self.halved:
+            return corpora.treebank(name, split)
+        bank = corpora.treebank(name, "test")
+        half = len(bank) // 2
+        chosen = slice(half) if split == "train" else slice(half, None)
+        return replace(bank, sentences=bank.sentences[chosen])
 
     def annotated(self, task: str, split: str) -> tuple[str, ...]:
         """Languages with a treebank for a task and split."""
         banks = self.entities if task == "ner" else self.treebanks
         return tuple(language for language, names in banks.items() if split in names)
 
+    def dictionary(
+        self, source: str, target: str, split: Split | None = None
+    ) -> BilingualDictionary:
+        """MUSE's translations: "train" has the 5000 most frequent words, "test" the next 1500."""
+        self.check_languages(source, target)
+        return corpora.dictionary(source, target, split)
+
     def parallel(self, pair: str, n: int) -> ParallelCorpus:
         if pair not in self.parallel_corpora:
             known = ", ".join(self.parallel_corpora)
             raise ValueError(f"pairs: this profile has parallel text for {known}; got {pair!r}")
-        return corpora.load_pair(self.parallel_corpora[pair], pair, n)
+        corpus = corpora.load_pair(self.parallel_corpora[pair], pair, n)
+        written = {k: [self._written(k)(line) for line in v] for k, v in corpus.sentences.items()}
+        return replace(corpus, sentences=written)
 
     def classification(self, language: str, n: int, split: str) -> Classification:
         data = corpora.xnli_extension_nli(language)
