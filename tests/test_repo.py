@@ -184,12 +184,13 @@ def test_importing_the_library_loads_no_torch_and_is_quick():
 
 # Each module imports only from rows above its own, or from its own package.
 LAYERS = (
-    "trees",
+    "aligned trees",
     "batching centred hashing models paths ranks romanise texts tidy validation",
     "artificial comoments corpora fitting layouts loading notebooks provenance random_init resampling spans tokenization workflow",
     "architecture bilingual classifier factorization left_out moments normformer pretraining records representations scores sources words",
     "attachment bilstm cca cka directions finetuning plots reported sums zoo",
-    "kernels parsing tagging",
+    "kernels wordtask",
+    "parsing tagging",
     "transfer",
     "claims profiles similarity",
     "authors_code bands book comparison experiment",

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 import torch
 from pydantic import Field
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from xsim_lib.fitting import FinetuningSettings, about, seeded
-from xsim_lib.hashing import atomic_write
+from xsim_lib.fitting import FinetuningSettings, keep, kept_about, load_head, seeded
 from xsim_lib.loading import load, quiet_transformers, token_limit
 from xsim_lib.models import LoadedModel
 from xsim_lib.texts import Classification
@@ -105,13 +102,12 @@ class Classifier(nn.Module):
             "truncated": self.truncated,
             "identity": identity,
         }
-        with atomic_write(directory) as temporary, quiet_transformers():
-            self.model.save_pretrained(temporary / "encoder")
-            self.tokenizer.save_pretrained(temporary / "encoder")
-            head = {name: value.contiguous() for name, value in self.head.state_dict().items()}
-            save_file(head, temporary / "head.safetensors", metadata={"format": "pt"})
-            text = json.dumps(content, indent=2)
-            (temporary / "classifier.json").write_text(text, encoding="utf-8")
+        keep(directory, "classifier", content, self.head, self._save_encoder)
+
+    def _save_encoder(self, directory: Path) -> None:
+        with quiet_transformers():
+            self.model.save_pretrained(directory)
+            self.tokenizer.save_pretrained(directory)
 
 
 def load_classifier(directory: str | Path, *, device: str | torch.device = "cpu") -> Classifier:
@@ -121,9 +117,7 @@ def load_classifier(directory: str | Path, *, device: str | torch.device = "cpu"
     ------
     ValueError : no classifier in the folder, or weights that do not fit (see `loading.load`).
     """
-    kept = about(directory, "classifier")
-    if kept is None:
-        raise ValueError(f"directory: no classifier.json in {directory}")
+    kept = kept_about(directory, "classifier")
     encoder = load(Path(directory) / "encoder", device=device)
     named = LoadedModel(kept["name"], encoder.model, encoder.tokenizer)
     with seeded(0, encoder.model.device):  # the head's first weights are drawn, then replaced
@@ -135,8 +129,7 @@ def load_classifier(directory: str | Path, *, device: str | torch.device = "cpu"
             losses=kept["losses"],
             truncated=kept["truncated"],
         )
-    classifier.head.load_state_dict(load_file(Path(directory) / "head.safetensors"))
-    return classifier.eval()
+    return load_head(classifier, directory)
 
 
 def encode(classifier: Classifier, data: Classification) -> tuple[list[dict[str, list[int]]], int]:

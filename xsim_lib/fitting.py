@@ -13,15 +13,33 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
-__all__ = ["FinetuningSettings", "about", "fit", "freeze", "is_kept", "seeded", "weights_hash"]
+from xsim_lib.hashing import atomic_write
 
+__all__ = [
+    "FinetuningSettings",
+    "about",
+    "fit",
+    "freeze",
+    "is_kept",
+    "keep",
+    "kept_about",
+    "load_head",
+    "seeded",
+    "weights_hash",
+]
+
+Model = TypeVar("Model", bound=nn.Module)
+
+_HEAD = "head.safetensors"
 _POOL = 50  # batches whose items are sorted by length together: random enough, little padding
 
 
@@ -177,6 +195,14 @@ def about(directory: str | Path, kind: str) -> dict | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
+def kept_about(directory: str | Path, kind: str) -> dict:
+    """What stands in ``KIND.json`` of a folder; ValueError where there is no such file."""
+    kept = about(directory, kind)
+    if kept is None:
+        raise ValueError(f"directory: no {kind}.json in {directory}")
+    return kept
+
+
 def is_kept(directory: str | Path, kind: str, wanted: dict) -> bool:
     """Whether a folder already holds this very run's result: same encoder, data and settings.
 
@@ -205,6 +231,35 @@ def is_kept(directory: str | Path, kind: str, wanted: dict) -> bool:
             "choose another folder or remove it"
         )
     return True
+
+
+def keep(
+    directory: str | Path,
+    kind: str,
+    content: dict,
+    head: nn.Module,
+    save_encoder: Callable[[Path], None],
+) -> None:
+    """Write an encoder, the head on it and a description as one folder, or nothing.
+
+    Parameters
+    ----------
+    kind, content : the description, plain JSON for ``KIND.json``, with the entries of `is_kept`.
+    save_encoder : callable
+        Gets the path of a new folder for the encoder.
+    """
+    with atomic_write(directory) as temporary:
+        save_encoder(temporary / "encoder")
+        weights = {name: value.contiguous() for name, value in head.state_dict().items()}
+        save_file(weights, temporary / _HEAD, metadata={"format": "pt"})
+        text = json.dumps(content, indent=2)
+        (temporary / f"{kind}.json").write_text(text, encoding="utf-8")
+
+
+def load_head(model: Model, directory: str | Path) -> Model:
+    """Give a model's `head` the weights that `keep` wrote; the model, in evaluation mode."""
+    model.head.load_state_dict(load_file(Path(directory) / _HEAD))
+    return model.eval()
 
 
 def _optimizer(

@@ -9,7 +9,6 @@ such words count as wrong.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,26 +17,17 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import Field
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from xsim_lib.attachment import UNREAD, attachment_scores
-from xsim_lib.bilstm import BiLSTM, load_word_encoder, word_encoder
-from xsim_lib.fitting import (
-    FinetuningSettings,
-    about,
-    fit,
-    freeze,
-    is_kept,
-    seeded,
-    weights_hash,
-)
-from xsim_lib.hashing import atomic_write, stable_hash
+from xsim_lib.bilstm import BiLSTM
+from xsim_lib.fitting import FinetuningSettings
 from xsim_lib.models import LoadedModel
 from xsim_lib.scores import Score
 from xsim_lib.texts import Treebank, TreebankSentence
 from xsim_lib.trees import best_trees
 from xsim_lib.words import Ragged, WordEncoder
+from xsim_lib.wordtask import WordTask, finetune
 
 __all__ = [
     "Parser",
@@ -127,7 +117,7 @@ class Biaffine(nn.Module):
         return self.dropout(F.elu(layer(states)))
 
 
-class Parser(nn.Module):
+class Parser(WordTask):
     """An encoder of words with a biaffine head.
 
     Attributes
@@ -138,6 +128,10 @@ class Parser(nn.Module):
     cut : number of training words that did not fit the longest sequence.
     """
 
+    kind = "parser"
+    settings_class = ParserSettings
+    learned = ("relations",)
+
     def __init__(
         self,
         words: WordEncoder | BiLSTM,
@@ -147,27 +141,9 @@ class Parser(nn.Module):
         losses: Sequence[float] = (),
         cut: int = 0,
     ) -> None:
-        super().__init__()
-        self.words, self.settings, self.relations = words, settings, tuple(relations)
-        self.losses, self.cut = tuple(losses), cut
+        super().__init__(words, settings, losses, cut)
+        self.relations = tuple(relations)
         self.head = Biaffine(words.width, len(self.relations), settings).to(words.device)
-
-    def save(self, directory: str | Path, **identity: object) -> None:
-        """Write encoder, head (safetensors) and settings as one folder, or nothing."""
-        content = {
-            "name": self.words.name,
-            "settings": self.settings.model_dump(),
-            "relations": self.relations,
-            "losses": self.losses,
-            "cut": self.cut,
-            "identity": identity,
-        }
-        with atomic_write(directory) as temporary:
-            self.words.save(temporary / "encoder")
-            head = {name: value.contiguous() for name, value in self.head.state_dict().items()}
-            save_file(head, temporary / "head.safetensors", metadata={"format": "pt"})
-            text = json.dumps(content, indent=2)
-            (temporary / "parser.json").write_text(text, encoding="utf-8")
 
 
 def finetune_parser(
@@ -207,28 +183,14 @@ def finetune_parser(
     `settings.seed`; the caller's generators are left alone.
     """
     treebank.require("parsing")
-    if isinstance(frozen, str):
-        raise ValueError(f"frozen: expected a sequence of names, got one string {frozen!r}")
-    bilstm = isinstance(encoder, BiLSTM)
-    identity = {}
-    if directory is not None:
-        identity = {
-            "encoder": weights_hash(encoder if bilstm else encoder.model),
-            "train": stable_hash(treebank),
-            "frozen": sorted(frozen),
-        }
-        if is_kept(directory, "parser", {**identity, "settings": settings.model_dump()}):
-            return load_parser(directory, device=encoder.device if bilstm else encoder.model.device)
-
-    words = word_encoder(encoder)
-    freeze(words if bilstm else words.model, frozen)
     relations = [[_universal(t.deprel, settings) for t in s.tokens] for s in treebank.sentences]
-    with seeded(settings.seed, words.device):
+
+    def train(words: WordEncoder | BiLSTM) -> Parser:
         parser = Parser(words, settings, sorted({name for row in relations for name in row}))
         _fit(parser, treebank, relations, progress)
-    if directory is not None:
-        parser.save(directory, **identity)
-    return parser.eval()
+        return parser
+
+    return finetune(Parser, encoder, treebank, settings, train, directory=directory, frozen=frozen)
 
 
 def load_parser(directory: str | Path, *, device: str | torch.device = "cpu") -> Parser:
@@ -238,21 +200,7 @@ def load_parser(directory: str | Path, *, device: str | torch.device = "cpu") ->
     ------
     ValueError : no parser in the folder, or weights that do not fit (see `loading.load`).
     """
-    kept = about(directory, "parser")
-    if kept is None:
-        raise ValueError(f"directory: no parser.json in {directory}")
-    words = load_word_encoder(Path(directory) / "encoder", device=device)
-    words.name = kept["name"]
-    with seeded(0, words.device):  # the head's first weights are drawn, then replaced
-        parser = Parser(
-            words,
-            ParserSettings(**kept["settings"]),
-            kept["relations"],
-            losses=kept["losses"],
-            cut=kept["cut"],
-        )
-    parser.head.load_state_dict(load_file(Path(directory) / "head.safetensors"))
-    return parser.eval()
+    return Parser.load(directory, device=device)
 
 
 @torch.inference_mode()
@@ -272,15 +220,8 @@ def parse(parser: Parser, treebank: Treebank, *, batch: int = 64) -> Treebank:
     `trees.best_trees`), and its relation is ``root``. Words beyond the longest sequence hang from that
     root with the relation `attachment.UNREAD`, which scores as wrong.
     """
-    if batch < 1:
-        raise ValueError(f"batch: expected an integer >= 1, got {batch!r}")
-    read = parser.words.read(_forms(treebank), parser.settings.max_length)
-    was_training = parser.training
-    parser.eval()
-    parsed: list[TreebankSentence | None] = [None] * len(read)
-    order = np.argsort(read.lengths, kind="stable")
-    for start in range(0, len(order), batch):
-        chosen = order[start : start + batch]
+    parsed: list[TreebankSentence | None] = [None] * len(treebank.sentences)
+    for read, chosen in parser.sweep(treebank, batch):
         arcs, dependents, candidates = parser.head(parser.words(**read.batch(chosen)))
         heads = best_trees(arcs.double().cpu().numpy(), read.n_read[chosen])
         places = torch.from_numpy(heads.clip(0)).to(arcs.device)
@@ -302,7 +243,6 @@ def parse(parser: Parser, treebank: Treebank, *, batch: int = 64) -> Treebank:
                 )
             )
             parsed[number] = TreebankSentence(sentence.sent_id, tokens, sentence.text)
-    parser.train(was_training)
     return replace(treebank, sentences=tuple(parsed), tasks=("parsing",))
 
 
@@ -334,7 +274,7 @@ def evaluate_parser(
 
 
 def _fit(parser: Parser, treebank: Treebank, relations: list[list[str]], progress: bool) -> None:
-    read = parser.words.read(_forms(treebank), parser.settings.max_length)
+    read = parser.read(treebank)
     number = {name: k for k, name in enumerate(parser.relations)}
     heads = Ragged(
         [token.head if token.head <= n else _NONE for token in sentence.tokens[:n]]
@@ -343,7 +283,6 @@ def _fit(parser: Parser, treebank: Treebank, relations: list[list[str]], progres
     labels = Ragged(
         [number[name] for name in row[:n]] for row, n in zip(relations, read.n_read, strict=True)
     )
-    parser.cut = read.n_cut
 
     def loss(chosen: np.ndarray) -> Tensor:
         arcs, dependents, candidates = parser.head(parser.words(**read.batch(chosen)))
@@ -362,14 +301,7 @@ def _fit(parser: Parser, treebank: Treebank, relations: list[list[str]], progres
         )
         return total / count
 
-    parser.losses = fit(
-        parser,
-        read.lengths,
-        loss,
-        parser.settings,
-        description=f"{treebank.language} parsing",
-        progress=progress,
-    )
+    parser.learn(read, loss, f"{treebank.language} parsing", progress)
 
 
 def _allowed(scores: Tensor, heads: np.ndarray, relations: tuple[str, ...]) -> Tensor:
@@ -383,7 +315,3 @@ def _allowed(scores: Tensor, heads: np.ndarray, relations: tuple[str, ...]) -> T
 
 def _universal(relation: str, settings: ParserSettings) -> str:
     return relation if settings.subtypes else relation.partition(":")[0]
-
-
-def _forms(treebank: Treebank) -> list[list[str]]:
-    return [[token.form for token in sentence.tokens] for sentence in treebank.sentences]

@@ -6,7 +6,6 @@ papers. Whatever the encoder could not read, because the sentence was too long f
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -15,25 +14,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import Field
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from xsim_lib.bilstm import BiLSTM, load_word_encoder, word_encoder
-from xsim_lib.fitting import (
-    FinetuningSettings,
-    about,
-    fit,
-    freeze,
-    is_kept,
-    seeded,
-    weights_hash,
-)
-from xsim_lib.hashing import atomic_write, stable_hash
+from xsim_lib.bilstm import BiLSTM
+from xsim_lib.fitting import FinetuningSettings
 from xsim_lib.models import LoadedModel
 from xsim_lib.scores import Score, score, share
 from xsim_lib.spans import Convention, f1, span_counts
 from xsim_lib.texts import UPOS, Treebank
 from xsim_lib.words import Ragged, WordEncoder
+from xsim_lib.wordtask import WordTask, finetune
 
 __all__ = [
     "Tagger",
@@ -61,7 +51,7 @@ class TaggerSettings(FinetuningSettings):
     dropout: float = Field(0.1, ge=0, lt=1)
 
 
-class Tagger(nn.Module):
+class Tagger(WordTask):
     """An encoder of words with a linear layer on top.
 
     Attributes
@@ -71,6 +61,10 @@ class Tagger(nn.Module):
     losses : tuple of float, the training loss of every step (nats per word).
     cut : number of training words that did not fit the longest sequence.
     """
+
+    kind = "tagger"
+    settings_class = TaggerSettings
+    learned = ("task", "labels")
 
     def __init__(
         self,
@@ -82,10 +76,8 @@ class Tagger(nn.Module):
         losses: Sequence[float] = (),
         cut: int = 0,
     ) -> None:
-        super().__init__()
-        self.words, self.settings = words, settings
+        super().__init__(words, settings, losses, cut)
         self.task, self.labels = task, tuple(labels)
-        self.losses, self.cut = tuple(losses), cut
         self.dropout = nn.Dropout(settings.dropout)
         self.head = nn.Linear(words.width, len(self.labels), device=words.device)
         nn.init.normal_(self.head.weight, std=0.02)  # as BERT: the framework's default is uniform
@@ -94,24 +86,6 @@ class Tagger(nn.Module):
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """Scores (n, words, labels) of a batch of `words.read`; any where there is no word."""
         return self.head(self.dropout(self.words(**batch)))
-
-    def save(self, directory: str | Path, **identity: str) -> None:
-        """Write encoder, head (safetensors) and settings as one folder, or nothing."""
-        content = {
-            "name": self.words.name,
-            "settings": self.settings.model_dump(),
-            "task": self.task,
-            "labels": self.labels,
-            "losses": self.losses,
-            "cut": self.cut,
-            "identity": identity,
-        }
-        with atomic_write(directory) as temporary:
-            self.words.save(temporary / "encoder")
-            head = {name: value.contiguous() for name, value in self.head.state_dict().items()}
-            save_file(head, temporary / "head.safetensors", metadata={"format": "pt"})
-            text = json.dumps(content, indent=2)
-            (temporary / "tagger.json").write_text(text, encoding="utf-8")
 
 
 def finetune_tagger(
@@ -152,27 +126,15 @@ def finetune_tagger(
     `settings.seed`; the caller's generators are left alone.
     """
     labels = _labels(treebank, task)
-    if isinstance(frozen, str):
-        raise ValueError(f"frozen: expected a sequence of names, got one string {frozen!r}")
-    identity = {}
-    if directory is not None:
-        identity = {
-            "encoder": weights_hash(encoder if isinstance(encoder, BiLSTM) else encoder.model),
-            "train": stable_hash(treebank),
-            "task": task,
-            "frozen": sorted(frozen),
-        }
-        if is_kept(directory, "tagger", {**identity, "settings": settings.model_dump()}):
-            return load_tagger(directory, device=_device(encoder))
 
-    words = word_encoder(encoder)
-    freeze(words if isinstance(encoder, BiLSTM) else words.model, frozen)
-    with seeded(settings.seed, words.device):
+    def train(words: WordEncoder | BiLSTM) -> Tagger:
         tagger = Tagger(words, settings, task, labels)
         _fit(tagger, treebank, progress)
-    if directory is not None:
-        tagger.save(directory, **identity)
-    return tagger.eval()
+        return tagger
+
+    return finetune(
+        Tagger, encoder, treebank, settings, train, directory=directory, frozen=frozen, task=task
+    )
 
 
 def load_tagger(directory: str | Path, *, device: str | torch.device = "cpu") -> Tagger:
@@ -182,22 +144,7 @@ def load_tagger(directory: str | Path, *, device: str | torch.device = "cpu") ->
     ------
     ValueError : no tagger in the folder, or weights that do not fit (see `loading.load`).
     """
-    kept = about(directory, "tagger")
-    if kept is None:
-        raise ValueError(f"directory: no tagger.json in {directory}")
-    words = load_word_encoder(Path(directory) / "encoder", device=device)
-    words.name = kept["name"]
-    with seeded(0, words.device):  # the head's first weights are drawn, then replaced
-        tagger = Tagger(
-            words,
-            TaggerSettings(**kept["settings"]),
-            kept["task"],
-            kept["labels"],
-            losses=kept["losses"],
-            cut=kept["cut"],
-        )
-    tagger.head.load_state_dict(load_file(Path(directory) / "head.safetensors"))
-    return tagger.eval()
+    return Tagger.load(directory, device=device)
 
 
 @torch.inference_mode()
@@ -213,20 +160,12 @@ def tag(tagger: Tagger, treebank: Treebank, *, batch: int = 64) -> list[list[str
     -------
     One list per sentence, one tag per word; None for a word beyond the longest sequence.
     """
-    if batch < 1:
-        raise ValueError(f"batch: expected an integer >= 1, got {batch!r}")
-    read = tagger.words.read(_forms(treebank), tagger.settings.max_length)
-    was_training = tagger.training
-    tagger.eval()
-    predicted: list[list[str | None]] = [[] for _ in range(len(read))]
-    order = np.argsort(read.lengths, kind="stable")
-    for start in range(0, len(order), batch):
-        chosen = order[start : start + batch]
+    predicted: list[list[str | None]] = [[] for _ in treebank.sentences]
+    for read, chosen in tagger.sweep(treebank, batch):
         best = tagger(read.batch(chosen)).argmax(-1).tolist()
         for number, row in zip(chosen, best, strict=True):
             known = [tagger.labels[label] for label in row[: read.n_read[number]]]
             predicted[number] = known + [None] * int(read.counts[number] - len(known))
-    tagger.train(was_training)
     return predicted
 
 
@@ -287,23 +226,19 @@ def evaluate_tagger(
 
 
 def _fit(tagger: Tagger, treebank: Treebank, progress: bool) -> None:
-    read = tagger.words.read(_forms(treebank), tagger.settings.max_length)
+    read = tagger.read(treebank)
     number = {label: k for k, label in enumerate(tagger.labels)}
     labels = Ragged(
         [number[label] for label in row[:n]]
         for row, n in zip(_tags(treebank, tagger.task), read.n_read, strict=True)
     )
-    tagger.cut = read.n_cut
 
     def loss(chosen: np.ndarray) -> Tensor:
         scores = tagger(read.batch(chosen))
         wanted = torch.from_numpy(labels.pad(chosen, _NO_TAG)).to(scores.device)
         return F.cross_entropy(scores.flatten(0, 1), wanted.flatten(), ignore_index=_NO_TAG)
 
-    description = f"{treebank.language} {tagger.task}"
-    tagger.losses = fit(
-        tagger, read.lengths, loss, tagger.settings, description=description, progress=progress
-    )
+    tagger.learn(read, loss, f"{treebank.language} {tagger.task}", progress)
 
 
 def _labels(treebank: Treebank, task: str) -> tuple[str, ...]:
@@ -325,11 +260,3 @@ def _labels(treebank: Treebank, task: str) -> tuple[str, ...]:
 def _tags(treebank: Treebank, task: str) -> list[list[str]]:
     field = _FIELDS[task]
     return [[getattr(token, field) for token in s.tokens] for s in treebank.sentences]
-
-
-def _forms(treebank: Treebank) -> list[list[str]]:
-    return [[token.form for token in sentence.tokens] for sentence in treebank.sentences]
-
-
-def _device(encoder: LoadedModel | BiLSTM) -> torch.device:
-    return encoder.device if isinstance(encoder, BiLSTM) else encoder.model.device

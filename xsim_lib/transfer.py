@@ -50,7 +50,7 @@ _CODE = tuple(
     f"xsim_lib.{name}"
     for name in (
         *("attachment", "batching", "fitting", "models", "parsing", "scores", "spans", "tagging"),
-        *("trees", "words"),
+        *("trees", "words", "wordtask"),
     )
 )
 
