@@ -298,3 +298,39 @@ def test_a_wrong_setting_is_named_with_what_came(wrong, named):
 def test_an_unknown_model_is_told_the_models():
     with pytest.raises(ValueError, match=re.escape("got 'bert'")):
         profiles.settings("anc2022", "smoke").spec("bert", 1)
+
+
+def test_unseen_languages_have_a_treebank_and_raw_text_in_either_script():
+    settings = profiles.settings("align2021", "smoke")
+    unseen = settings.unseen
+    assert not set(unseen.languages) & set(settings.source.languages)
+    own, latin = (unseen.task("parsing", "ug", 3, romanised=x) for x in (False, True))
+    assert [s.text for s in own.tests["ug"].sentences] != [
+        s.text for s in latin.tests["ug"].sentences
+    ]
+    assert latin.tests["ug"].sentences[0].text.isascii()
+    assert own.settings.seed == 3
+    assert unseen.task("pos", "ug", 3, bilstm=True).settings.learning_rate == 1e-2
+    start = settings.spec("multilingual", 3)
+    adapted = unseen.adapted(start, "ug", 3, romanised=True)
+    assert adapted.start_from == start
+    assert adapted.training.seed == 3
+    text = adapted.source.training()
+    assert text.languages == ("ug",)
+    assert all(line.isascii() for line in text["ug"])
+    assert unseen.from_scratch("wo", 3).source.training().languages == ("wo",)
+    with pytest.raises(ValueError, match="name: expected parsing or pos, got 'ner'"):
+        unseen.task("ner", "ug", 3)
+    values = unseen.model_dump()
+    with pytest.raises(ValueError, match=r"trees are of .*; got 'xx'"):
+        type(unseen)(**values | {"scripts": ("xx",)})
+    with pytest.raises(ValueError, match=r"raw text is of .*; got 'en'"):
+        type(unseen)(**values | {"scripts": ("en",)})
+    with pytest.raises(ValueError, match="learning_rate"):
+        type(unseen)(**values | {"bilstm": {"learning_rate": -1.0}})
+
+
+def test_the_ladder_has_its_own_treebanks_and_fine_tuning():
+    settings = profiles.settings("align2021", "smoke")
+    task = settings.task("pos", "en", 1, scaling=True)
+    assert tuple(task.tests) == settings.scaling.targets != settings.transfer.targets

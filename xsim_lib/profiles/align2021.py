@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from xsim_lib.parsing import ParserSettings
 from xsim_lib.profiles.common import Settings as Shared
 from xsim_lib.profiles.common import Strict
+from xsim_lib.profiles.unseen import Unseen
 from xsim_lib.tagging import TaggerSettings
 from xsim_lib.transfer import Task
 
@@ -43,11 +44,15 @@ class Settings(Shared):
         of the paper's RANDOM-INIT table where there are treebanks to train on.
     tasks : what is fine-tuned.
     transfer : treebanks and fine-tuning.
+    scaling : the same for the models of growing size, which are more and trained for less time.
+    unseen : languages without a model, on their own small treebanks.
     """
 
     sources: tuple[str, ...] = Field(min_length=1)
     tasks: tuple[Literal["parsing", "pos", "ner"], ...] = Field(min_length=1)
     transfer: Transfer
+    scaling: Transfer
+    unseen: Unseen
 
     @model_validator(mode="after")
     def _annotated(self) -> Settings:
@@ -66,8 +71,12 @@ class Settings(Shared):
                         )
         return self
 
-    def task(self, name: str, source: str, seed: int) -> Task:
+    def task(self, name: str, source: str, seed: int, *, scaling: bool = False) -> Task:
         """What a run with `seed` fine-tunes for a task in a source language, and where it is tested.
+
+        Parameters
+        ----------
+        scaling : with the settings of the models of growing size.
 
         Raises
         ------
@@ -78,8 +87,9 @@ class Settings(Shared):
         known = self.source.annotated(name, "train")
         if source not in known:
             raise ValueError(f"source: {name} can be learned in {', '.join(known)}; got {source!r}")
-        chosen = self.transfer
-        tests = {x: self.source.treebank(x, chosen.test, "test", name) for x in self.tested(name)}
+        chosen = self.scaling if scaling else self.transfer
+        targets = self.tested(name, scaling=scaling)
+        tests = {x: self.source.treebank(x, chosen.test, "test", name) for x in targets}
         return Task(
             name,
             getattr(chosen, name).model_copy(update={"seed": seed}),
@@ -87,7 +97,8 @@ class Settings(Shared):
             tests,
         )
 
-    def tested(self, task: str) -> tuple[str, ...]:
+    def tested(self, task: str, *, scaling: bool = False) -> tuple[str, ...]:
         """The targets that are annotated for a task (corpora of entities are few)."""
         known = self.source.annotated(task, "test")
-        return tuple(language for language in self.transfer.targets if language in known)
+        chosen = self.scaling if scaling else self.transfer
+        return tuple(language for language in chosen.targets if language in known)
