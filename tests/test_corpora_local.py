@@ -145,7 +145,7 @@ def test_the_mirror_is_what_the_registry_says(real):
                 content = gzip.decompress((real / row.mirror).read_bytes())
                 assert hashlib.sha256(content).hexdigest() == row.sha256, row.mirror
                 checked += 1
-    assert checked == 19 + 224 + 19 + 54 + 19 + 5 + 52 + 123 + 29 + 12 + 9
+    assert checked == 19 + 224 + 19 + 54 + 19 + 5 + 52 + 123 + 29 + 12 + 9 + 86
 
 
 @pytest.mark.real_data
@@ -174,3 +174,15 @@ def test_every_real_loader(real):
     text = corpora.text(["bg", "zh"], n_words=50_000)
     for language in text.languages:
         assert 49_000 < sum(map(count_words, text[language])) <= 50_000
+
+
+@pytest.mark.real_data
+def test_real_dictionaries(real):
+    train, test = (corpora.dictionary("en", "fr", split) for split in ("train", "test"))
+    assert len({a for a, _ in train.pairs}) == 5000
+    assert len({a for a, _ in test.pairs}) == 1500
+    assert not {a for a, _ in train.pairs} & {a for a, _ in test.pairs}
+    assert ("cat", "chat") in {*train.pairs, *test.pairs}
+    assert train.pairs + test.pairs == corpora.dictionary("en", "fr").pairs
+    for pair in corpora.available("muse").mirror:
+        assert len(corpora.dictionary(*pair.split("-"), split="test")) >= 1500

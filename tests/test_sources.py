@@ -5,6 +5,7 @@ import unicodedata
 import pytest
 
 from xsim_lib.sources import Artificial, Real
+from xsim_lib.texts import BilingualDictionary, Corpus
 
 SEEN = ("en", "de", "fr", "es", "ru", "bg", "fi", "et", "hu", "tr", "ar")
 
@@ -144,3 +145,94 @@ def test_a_treebank_of_test_sentences_only_is_halved_and_its_words_are_raw_text(
     assert source.treebank("fo", 1, "test").sentences[0].tokens[0].form == "три"
     with pytest.raises(ValueError, match="words: expected a number for fo, got none"):
         Real(languages=("fo",), **options)
+
+
+def test_a_dictionary_is_cut_so_that_no_word_is_on_both_sides():
+    source = artificial(languages=SEEN)
+    train, test = (source.dictionary("en", "fr", split) for split in ("train", "test"))
+    assert sorted(train.pairs + test.pairs) == sorted(source.dictionary("en", "fr").pairs)
+    assert 0.2 < len(test) / len(source.dictionary("en", "fr")) < 0.45
+    for side in (0, 1):
+        assert not {p[side] for p in train.pairs} & {p[side] for p in test.pairs}
+    with pytest.raises(ValueError, match="split: expected 'train', 'test' or None, got 'dev'"):
+        source.dictionary("en", "fr", "dev")
+
+
+def test_aligned_words_are_translations_of_each_other():
+    source = artificial(options={"every": {"synonyms": 0.0, "vagueness": 0.0}}, romanised=("ug",))
+    known = source.dictionary("en", "ug").pairs
+    rows = source.aligned("en-ug", 200)
+    assert all(ord(letter) < 128 for row in rows for letter in letters(row.target))
+    lemmas = {}  # citation forms that start the inflected one
+    right = wrong = 0
+    for row in rows:
+        assert len({a for a, _ in row.links}) == len({b for _, b in row.links}) == len(row.links)
+        for a, b in row.links:
+            word = row.source[a]
+            options = lemmas.setdefault(word, [t for s, t in known if s == word])
+            if options:
+                hit = any(row.target[b].startswith(t[:2]) for t in options)
+                right, wrong = right + hit, wrong + (not hit)
+    assert right > 20 * max(wrong, 1)
+    with pytest.raises(ValueError, match="got 'xx'"):
+        source.aligned("en-xx", 2)
+
+
+def test_a_primed_language_is_the_same_one_and_its_parallel_text_a_paraphrase():
+    source = artificial(languages=("en", "en'"))
+    text = source.training()
+    assert text["en"] == text["en'"]
+    one, two = source.parallel("en-en'", 50).pair("en", "en'")
+    assert len(one) == 50
+    assert sum(a == b for a, b in zip(one, two, strict=True)) < 10
+    overlap = [len(set(a.split()) & set(b.split())) for a, b in zip(one, two, strict=True)]
+    shifted = [len(set(a.split()) & set(b.split())) for a, b in zip(one, two[1:], strict=False)]
+    assert sum(overlap) > 2 * sum(shifted)
+    with pytest.raises(ValueError, match='got "xx\'"'):
+        source.parallel("en-xx'", 5)
+
+
+def test_one_language_may_have_another_domain():
+    plain, other = artificial(), artificial(domains={"ug": "tales"})
+    assert plain.training()["en"] == other.training()["en"]
+    assert not set(plain.training()["ug"]) & set(other.training()["ug"])
+    assert other.training()["ug"] == other.family.text(50, languages=["ug"], domain="tales")["ug"]
+
+
+def test_the_graded_family_gets_farther_from_english():
+    family = Artificial(preset="graded5", languages=("en", "fr", "ru", "zh"), sentences=5).family
+    words = {x: family.words(x) for x in family.languages}
+
+    def alike(x):
+        keys = [k for k in words["en"] if not k.startswith("name")]
+        return sum(
+            family.romanise("en", words["en"][k][0])[:2] == family.romanise(x, words[x][k][0])[:2]
+            for k in keys
+        ) / len(keys)
+
+    assert min(alike("fr"), alike("de")) > alike("ru") + 0.1
+    assert alike("ru") > alike("zh") + 0.03
+    scripts = {x: script(family.text(20, languages=[x]).sentences[x]) for x in family.languages}
+    assert scripts["fr"] == scripts["de"] == {"LATIN"}
+    assert len({frozenset(scripts[x]) for x in ("fr", "ru", "zh")}) == 3
+
+
+def test_real_dictionaries_and_domains_reach_the_corpora(monkeypatch):
+    asked = []
+
+    def dictionary(source, target, split):
+        asked.append((source, target, split))
+        return BilingualDictionary(source, target, (("cat", "кот"),))
+
+    def text(languages, domains, n_words):
+        asked.append((*languages, domains, n_words))
+        return Corpus("text", {languages[0]: ["a b c"]})
+
+    monkeypatch.setattr("xsim_lib.corpora.dictionary", dictionary)
+    monkeypatch.setattr("xsim_lib.corpora.text", text)
+    source = Real(languages=("en", "en'", "ru"), words=3, domains={"ru": ("lit",)})
+    assert source.dictionary("en", "ru", "test").pairs == (("cat", "кот"),)
+    assert source.training()["en'"] == source.training()["en"]
+    assert asked[0] == ("en", "ru", "test")
+    assert ("en", None, 3) in asked
+    assert ("ru", ("lit",), 3) in asked

@@ -39,6 +39,10 @@ def split_pair(pair: str) -> tuple[str, str]:
     return parts[0], parts[1]
 
 
+def _base(language: str) -> str:
+    return language.removesuffix("'")
+
+
 class _Source(BaseModel):
     """What both kinds have.
 
@@ -46,6 +50,11 @@ class _Source(BaseModel):
     ----------
     languages : those of the training text; labelled and parallel text may be of others.
     romanised : languages that are written in Latin letters everywhere, whatever their script.
+
+    Notes
+    -----
+    ``en'`` is another name of the language ``en``: it has the same training text, so that a model may
+    treat one language as two.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -55,7 +64,7 @@ class _Source(BaseModel):
 
     def check_languages(self, *wanted: str) -> None:
         for language in wanted:
-            if language not in self.known:
+            if _base(language) not in self.known:
                 raise ValueError(
                     f"language: this profile has {', '.join(self.known)}; got {language!r}"
                 )
@@ -86,6 +95,8 @@ def _part(dictionary: BilingualDictionary, split: Split | None) -> BilingualDict
         return dictionary
     if split not in get_args(Split):
         raise ValueError(f"split: expected 'train', 'test' or None, got {split!r}")
+    import networkx
+
     groups = networkx.Graph(((0, a), (1, b)) for a, b in dictionary.pairs)
     test = {
         word
@@ -106,6 +117,7 @@ class Artificial(_Source):
     preset : name of a preset family; `options` override its settings.
     sentences : training sentences per language.
     family_seed : the family is the same for every training seed, as real languages are.
+    domains : languages whose training text has another domain than "news".
     """
 
     kind: Literal["artificial"] = "artificial"
@@ -113,6 +125,7 @@ class Artificial(_Source):
     family_seed: int = 0
     sentences: int = Field(gt=0)
     options: dict[str, Any] = Field(default_factory=dict)
+    domains: dict[str, Literal["news", "tales"]] = Field(default_factory=dict)
 
     @property
     def family(self) -> artificial.Family:
@@ -131,11 +144,24 @@ class Artificial(_Source):
         return value
 
     def training(self) -> Corpus:
-        corpus = self.family.text(self.sentences, languages=list(self.languages), seed=0)
-        return replace(corpus, sentences=self._written(corpus.sentences))
+        parts = {
+            x: self.family.text(
+                self.sentences, languages=[_base(x)], domain=self.domains.get(x, "news"), seed=0
+            )
+            for x in self.languages
+        }
+        first = parts[self.languages[0]]
+        lines = {x: corpus[_base(x)] for x, corpus in parts.items()}
+        return replace(first, sentences=self._written(lines))
 
     def parallel(self, pair: str, n: int) -> ParallelCorpus:
-        corpus = self.family.parallel(n, languages=list(split_pair(pair)), seed=1)
+        """Sentences with the same meanings; of ``en-en'`` the second one is a paraphrase."""
+        one, two = split_pair(pair)
+        self.check_languages(one, two)
+        if _base(one) == _base(two):
+            corpus = self.family.paraphrases(one, n)
+        else:
+            corpus = self.family.parallel(n, languages=[one, two], seed=1)
         return replace(corpus, sentences=self._written(corpus.sentences))
 
     def classification(self, language: str, n: int, split: str) -> Classification:
@@ -180,8 +206,8 @@ class Artificial(_Source):
 
     def _written(self, sentences: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
         return {
-            language: tuple(self.family.romanise(language, line) for line in lines)
-            if language in self.romanised
+            language: tuple(self.family.romanise(_base(language), line) for line in lines)
+            if _base(language) in self.romanised
             else tuple(lines)
             for language, lines in sentences.items()
         }
@@ -193,7 +219,8 @@ class Real(_Source):
     Attributes
     ----------
     words : training words per language; a mapping where languages have different numbers.
-    domains : which files of each language, in order of preference; None takes all.
+    domains : which files of each language, in order of preference; None takes all. A mapping where
+        languages differ; a language it does not name takes all.
     parallel_corpora : for every pair, the corpus its aligned sentences come from.
     treebanks : for every language, the treebank of its "train" and "test" sentences.
     entities : the same for the task "ner", which has corpora of its own.
@@ -204,7 +231,7 @@ class Real(_Source):
 
     kind: Literal["real"] = "real"
     words: Annotated[int, Field(gt=0)] | dict[str, Annotated[int, Field(gt=0)]]
-    domains: tuple[str, ...] | None = None
+    domains: tuple[str, ...] | dict[str, tuple[str, ...]] | None = None
     parallel_corpora: dict[str, str] = Field(default_factory=dict)
     treebanks: dict[str, dict[Literal["train", "test"], str]] = Field(default_factory=dict)
     entities: dict[str, dict[Literal["train", "test"], str]] = Field(default_factory=dict)
@@ -220,7 +247,7 @@ class Real(_Source):
     def _known(self) -> Real:
         if isinstance(self.words, dict):
             for language in self.languages:
-                if language not in (*self.words, *self.text_of_treebanks):
+                if _base(language) not in (*self.words, *self.text_of_treebanks):
                     raise ValueError(f"words: expected a number for {language}, got none")
         for pair, corpus in self.parallel_corpora.items():
             self.check_languages(*split_pair(pair))
@@ -232,7 +259,9 @@ class Real(_Source):
         return self
 
     def training(self) -> Corpus:
-        return Corpus("text", {language: self._text(language) for language in self.languages})
+        return Corpus(
+            "text", {language: self._text(_base(language)) for language in self.languages}
+        )
 
     def _text(self, language: str) -> Sequence[str]:
         if language in self.text_of_treebanks:
@@ -240,7 +269,8 @@ class Real(_Source):
             lines = [" ".join(token.form for token in s.tokens) for s in bank.sentences]
         else:
             n_words = self.words[language] if isinstance(self.words, dict) else self.words
-            lines = corpora.text([language], domains=self.domains, n_words=n_words)[language]
+            domains = self.domains.get(language) if isinstance(self.domains, dict) else self.domains
+            lines = corpora.text([language], domains=domains, n_words=n_words)[language]
         return [self._written(language)(line) for line in lines]
 
     def _written(self, language: str) -> Callable[[str], str]:
@@ -280,7 +310,9 @@ class Real(_Source):
     ) -> BilingualDictionary:
         """MUSE's translations: "train" has the 5000 most frequent words, "test" the next 1500."""
         self.check_languages(source, target)
-        return corpora.dictionary(source, target, split)
+        found = corpora.dictionary(source, target, split)
+        one, two = self._written(source), self._written(target)
+        return replace(found, pairs=tuple((one(a), two(b)) for a, b in found.pairs))
 
     def parallel(self, pair: str, n: int) -> ParallelCorpus:
         if pair not in self.parallel_corpora:

@@ -172,6 +172,20 @@ def word_gloss(language: Language, said: Realised, row: int, part: Part) -> str:
     return ".".join([label, *(v for v in shown.values() if v not in silent)])
 
 
+# What no word of another language says: habits, punctuation, and what may be an ending there.
+_UNLINKED = frozenset((*PARTICLE_SLOTS, *FORMULA_SLOTS, "comma", "stop", "Q"))
+
+
+def links(one: list[Part], two: list[Part]) -> tuple[tuple[int, int], ...]:
+    """Which words of two sentences with the same meaning say the same part of it.
+
+    Two words do if they fill the same slot: its subject, the adjective of its object, and so on.
+    Particles, formulas and punctuation are linked to nothing.
+    """
+    places = {part.slot: k for k, part in enumerate(two) if part.slot not in _UNLINKED}
+    return tuple((k, places[part.slot]) for k, part in enumerate(one) if part.slot in places)
+
+
 def lines(language: Language, said: Realised, row: int) -> tuple[str, list[str]]:
     """A sentence and the gloss of each of its words."""
     found = parts(language, said, row)

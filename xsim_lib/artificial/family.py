@@ -9,6 +9,7 @@ from zlib import crc32
 
 import numpy as np
 
+from ..aligned import AlignedSentence
 from ..texts import BilingualDictionary, Classification, Corpus, ParallelCorpus, Treebank
 from . import annotate
 from .grammar import Language, Realised
@@ -164,6 +165,23 @@ class Family:
             {name: tuple(lines[:n_sentences]) for name, lines in sentences.items()},
         )
 
+    def paraphrases(
+        self, language: str, n_sentences: int, *, domain: str = "news", seed: int = 7
+    ) -> ParallelCorpus:
+        """Sentences that one language says twice, each time in its own words: ``en`` and ``en'``.
+
+        The second time it decides anew on synonyms, order, particles and what to leave unsaid. Errors
+        as in `text`.
+        """
+        said = self._say(language, n_sentences, domain, seed, "paraphrases")
+        grammar = self._languages[language]
+        again = stream(self.spec.seed, "paraphrases again", language, domain, seed)
+        lines = {
+            language: grammar.sentences(said)[:n_sentences],
+            f"{language}'": grammar.sentences(grammar.realise(said.meanings, again))[:n_sentences],
+        }
+        return ParallelCorpus(f"artificial-paraphrases-{domain}-{seed}", lines)
+
     def _on_side(self, name: str, meanings: Meanings, rng: np.random.Generator) -> list[str]:
         """Say every meaning so that it cannot be in `text`; "" where that needs too many tries."""
         language, said = self._languages[name], [""] * len(meanings)
@@ -235,6 +253,24 @@ class Family:
         for row in range(n_sentences):
             text, words = annotate.lines(self._languages[language], said, row)
             rows.append((text, tuple(words), self.world.describe(said.meanings, row)))
+        return rows
+
+    def aligned(
+        self, source: str, target: str, n_sentences: int, *, domain: str = "news", seed: int = 6
+    ) -> list[AlignedSentence]:
+        """Sentences that say the same in two languages, and which of their words correspond.
+
+        Words correspond where they say the same part of the meaning (`annotate.links`), even by
+        synonyms; what one language says by an ending or leaves unsaid has no link. Errors as in `text`.
+        """
+        said = {
+            name: self._say(name, n_sentences, domain, seed, "aligned") for name in (source, target)
+        }
+        rows = []
+        for row in range(n_sentences):
+            one, two = (annotate.parts(self._languages[x], said[x], row) for x in (source, target))
+            words = ([part.form for part in side] for side in (one, two))
+            rows.append(AlignedSentence(*map(tuple, words), annotate.links(one, two)))
         return rows
 
     def _say(self, language: str, n: int, domain: str, seed: int, what: str) -> Realised:

@@ -13,7 +13,7 @@ from typing import Any
 from .family import Family
 from .spec import Borrowing, FamilySpec, LanguageSpec
 
-__all__ = ["baltic6", "eurasian14", "european4", "transfer15"]
+__all__ = ["baltic6", "eurasian14", "european4", "graded5", "transfer15"]
 
 Changes = Mapping[str, Any]
 
@@ -175,6 +175,32 @@ def transfer15(
             "ar:0.6;",
             "wo:0.6;",
         ),
+        "borrowings": (Borrowing(donor="fr", recipient="en", rate=0.1),),
+    }
+    return _family(seed, languages, every, each, settings | overrides)
+
+
+def graded5(
+    seed: int = 0,
+    *,
+    every: Changes | None = None,
+    each: Mapping[str, Changes] | None = None,
+    **overrides,
+) -> Family:
+    """English and languages ever farther from it, in the roles they have in emerging2020.
+
+    Close: fr and de, near relatives in the same script. Middle: ru, a distant relative in another
+    script. Far: zh, unrelated, in a script of its own and with other word order.
+    """
+    languages = {
+        "en": {"articles": "word", "particle_rate": 0.9},
+        "fr": _ROMANCE,
+        "de": {"articles": "word", "agreement": True, "order_noise": 0.25},
+        "ru": _SLAVIC | {"cases": True},
+        "zh": _ISOLATING | {"order": "SOV", "adposition": "after", "particle_rate": 1.3},
+    }
+    settings = {
+        "trees": ("(((en:0.25,de:0.25):0.1,fr:0.35):0.35,ru:0.7);", "zh:0.7;"),
         "borrowings": (Borrowing(donor="fr", recipient="en", rate=0.1),),
     }
     return _family(seed, languages, every, each, settings | overrides)

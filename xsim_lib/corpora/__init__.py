@@ -9,6 +9,7 @@ the content of a file is compared with the checksum in ``originals/`` before it 
 """
 
 from .conllu import conllu_text, write_conllu
+from .dictionaries import dictionary
 from .errors import (
     ChecksumError,
     CorpusError,
@@ -39,6 +40,7 @@ __all__ = [
     "conllu_text",
     "describe",
     "detokenise",
+    "dictionary",
     "entities",
     "load_pair",
     "ntrex",

@@ -110,6 +110,25 @@ def merge(parts: dict[str, bytes], original: Original) -> bytes:
     return ("\n".join(table) + "\n").encode()
 
 
+def rank(content: bytes, original: Original) -> bytes:
+    """Take the lines of some source words from a MUSE dictionary written ``target @ source``.
+
+    The part ``5000-6500`` has the 5001st to the 6500th different source word.
+    """
+    first, last = (int(bound) for bound in original.part.split("-"))
+    ranks: dict[str, int] = {}
+    chosen = []
+    for number, row in enumerate(lines(content, original.path), start=1):
+        target, mark, source = row.partition(" @ ")
+        if not mark:
+            raise CorruptFileError(
+                f"{original.path}: line {number}: expected target @ source, got {row!r}"
+            )
+        if first <= ranks.setdefault(source, len(ranks)) < last:
+            chosen.append(f"{source}\t{target}\n")
+    return "".join(chosen).encode()
+
+
 def _find_in_mirror(folder: Path, original: Original) -> Path:
     path = folder / original.mirror
     if path.is_file():
@@ -173,6 +192,8 @@ def _download(original: Original) -> bytes:
                 zip(("train", "dev", "test"), (f.read_bytes() for f in files), strict=True)
             )
             content = merge(parts, original)
+        elif original.form == "ranked":
+            content = rank(files[0].read_bytes(), original)
         else:
             content = tidy(files[0].read_bytes(), original)
         _verify(content, original, " ".join(original.urls))

@@ -10,6 +10,7 @@ one means that only the commit pins the file. `form` says how the public origina
 bytes     it is the original, byte for byte
 stripped  white space at both ends of every line removed, lines joined by newlines (NTREX has CR LF)
 merged    SIB-200's train, dev and test in one table, sorted by index_id
+ranked    MUSE: the lines of some of the source words, counted in the order of the full dictionary
 reduced   UD: the mirror drops XPOS, DEPS, MISC and some comments; the checksum is the mirror's alone
 derived   sampled or cut: there is no public original that gives the same content
 ========  ==============================================================================================
@@ -29,7 +30,7 @@ from .errors import CorpusError, MissingLanguageError
 
 __all__ = ["FORMS", "Original", "about", "corpora", "find", "languages", "originals"]
 
-FORMS = ("bytes", "stripped", "merged", "reduced", "derived")
+FORMS = ("bytes", "stripped", "merged", "ranked", "reduced", "derived")
 FOLDER = Path(__file__).parent / "originals"
 _ABOUT = Path(__file__).parent / "corpora.yaml"
 _COLUMNS = ["language", "code", "part", "mirror", "repository", "commit", "path", "form", "sha256"]
