@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import scipy
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from rows import EXACT, few, related, seeds
 
 from xsim_lib.moments import Moments
 from xsim_lib.similarity import (
@@ -16,16 +17,6 @@ from xsim_lib.similarity import (
     svcca,
     svcca_from_moments,
 )
-
-EXACT = {"rel": 1e-9, "abs": 1e-9}
-few = settings(max_examples=20, deadline=None)
-seeds = st.integers(0, 2**32 - 1)
-
-
-def related(seed=0, n=60, dx=6, dy=6):
-    rng = np.random.default_rng(seed)
-    x = rng.normal(size=(n, dx)) * rng.uniform(0.5, 3, dx) + rng.normal(size=dx)
-    return x, x @ rng.normal(size=(dx, dy)) + rng.normal(size=(n, dy))
 
 
 def by_qr(x, y):
