@@ -90,22 +90,15 @@ def polar(m: torch.Tensor, method: str = "eigen") -> torch.Tensor:
     m : (n, n_rows, rank), n_rows >= rank.
     method : "eigen" | "newton-schulz"
         Eigenvectors of the small Gram matrices (fastest on a CPU), or matrix products alone (on a
-        GPU, where batched eigensolvers are slow); matrices on which the products do not converge
-        are done by eigenvectors.
+        GPU, where batched eigensolvers are slow).
 
     Returns
     -------
     (n, n_rows, rank) with orthonormal columns, also where a matrix is rank-deficient: there any
-    completion maximises <P, M>, and the one that QR gives is taken.
+    completion maximises <P, M>, and the one that comes at hand is taken.
     """
     if method == "newton-schulz":
-        p = _newton_schulz(m)
-        eye = torch.eye(m.shape[-1], dtype=m.dtype, device=m.device)
-        off = (p.mT @ p - eye).abs().amax((-2, -1))
-        failed = ~(off < 1e3 * torch.finfo(m.dtype).eps * m.shape[-1])
-        if bool(failed.any()):
-            p[failed] = polar(m[failed])
-        return p
+        return _by_products(m)
     values, vectors = torch.linalg.eigh(m.mT @ m)
     s = values.clamp(min=0).sqrt()
     # Squaring loses half the digits: below sqrt(eps) of the largest, directions are noise.
@@ -138,11 +131,35 @@ def _orthonormalised(p: torch.Tensor) -> torch.Tensor:
     return 1.5 * p - 0.5 * (p @ (p.mT @ p))
 
 
+def _by_products(m: torch.Tensor) -> torch.Tensor:
+    p = _newton_schulz(m)
+    for attempt in ("shifted", "eigen"):
+        off = (p.mT @ p - torch.eye(m.shape[-1], dtype=m.dtype, device=m.device)).abs()
+        failed = ~(off.amax((-2, -1)) < 1e3 * torch.finfo(m.dtype).eps * m.shape[-1])
+        if not bool(failed.any()):
+            break
+        if attempt == "shifted":
+            # Directions that are absent get a length that the iteration can raise to 1.
+            one = torch.eye(*m.shape[1:], dtype=m.dtype, device=m.device)
+            shift = 1e5 * torch.finfo(m.dtype).eps * _norm_bounds(m[failed])
+            p[failed] = _newton_schulz(m[failed] + shift * one)
+        else:
+            p[failed] = polar(m[failed])
+    return p
+
+
+def _norm_bounds(m: torch.Tensor) -> torch.Tensor:
+    """At least the spectral norm of each matrix, (n, 1, 1)."""
+    bound = (m.abs().sum(-1).amax(-1) * m.abs().sum(-2).amax(-1)).sqrt()
+    return bound.clamp(min=torch.finfo(m.dtype).tiny)[:, None, None]
+
+
 def _newton_schulz(m: torch.Tensor) -> torch.Tensor:
     """Polar factor by the scaled iteration of Chen & Chow (2014), two products a step."""
-    bound = (m.abs().sum(-1).amax(-1) * m.abs().sum(-2).amax(-1)).sqrt()
-    x = m / bound.clamp(min=torch.finfo(m.dtype).tiny)[:, None, None]
-    low = 1e2 * torch.finfo(m.dtype).eps  # of the largest singular value; smaller ones fall back
+    x = m / _norm_bounds(m)
+    low = (
+        10 * torch.finfo(m.dtype).eps
+    )  # of the largest singular value; smaller ones do not get to 1
     while low < 1 - 1e-3:
         scale = (3 / (1 + low + low * low)) ** 0.5
         x = scale * x
