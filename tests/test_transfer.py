@@ -10,6 +10,7 @@ import torch
 from scipy.stats import spearmanr
 
 from xsim_lib import kernels, profiles, transfer
+from xsim_lib.bilstm import BiLSTM
 from xsim_lib.cka import rbf_cka
 from xsim_lib.parsing import ParserSettings
 from xsim_lib.random_init import layer_list
@@ -182,6 +183,26 @@ def test_batches_of_the_authors_share_nearly_all_sentences():
     assert overlapping[0] == separate[0] == pytest.approx(rbf_cka(x[:25], y[:25]))
     assert overlapping.std() < separate.std()
     assert overlapping.mean() > 0.5  # of independent data: the bias of small batches
+
+
+# ---------------------------------------------------------------- unseen languages
+def test_a_bilstm_is_scored_like_an_encoder_and_kept_by_its_own_words(cache):
+    own = replace(task(targets=("en",)), tests={"en": SOURCE.treebank("en", 20, "test")})
+    words = [[token.form for token in s.tokens] for s in own.train.sentences]
+    models = [BiLSTM(words, seed=0), BiLSTM(words, seed=1), BiLSTM(words[:5], seed=0)]
+    found = [transfer.scores(m, own, progress=False) for m in models]
+    assert [len(f) for f in found] == [1, 1, 1]  # one language has no mean over others
+    assert list(found[0]["pair_or_language"]) == ["en-en"]
+    assert len(list(cache.iterdir())) == 3
+    assert transfer.scores(models[0], own, progress=False).equals(found[0])
+
+
+@pytest.mark.parametrize(
+    ("scores", "name"),
+    [((90, 0, 90), "easy"), ((80, 90, 90), "intermediate"), ((80, 89, 90), "hard")],
+)
+def test_a_language_is_as_hard_as_the_simplest_model_that_beats_the_baseline(scores, name):
+    assert transfer.category(*scores) == name
 
 
 # ---------------------------------------------------------------- settings

@@ -71,8 +71,12 @@ class Run:
         ------
         ValueError : an unknown model, or a public one, which has no training run.
         """
-        checkpoint = zoo.get(self.settings.spec(name, seed))
-        self._used[f"{name}/{seed}"] = checkpoint.provenance
+        return self.trained(self.settings.spec(name, seed), f"{name}/{seed}")
+
+    def trained(self, spec: zoo.ModelSpec, name: str) -> zoo.Checkpoint:
+        """Train any model, or fetch it from the cache; `name` is what the provenance calls it."""
+        checkpoint = zoo.get(spec)
+        self._used[name] = checkpoint.provenance
         return checkpoint
 
     def models(
@@ -231,7 +235,7 @@ class Run:
         """The training text; of public models nobody here knows it: the text they were compared on."""
         trained = sorted({p["data_hash"][:16] for p in self._used.values()})
         if trained:
-            return "-".join(trained)
+            return "-".join(trained) if len(trained) < 4 else hashing.stable_hash(trained)[:16]
         return hashing.stable_hash(self._texts)[:16] if self._texts else "no text"
 
     def _public_models(self) -> str:

@@ -20,6 +20,7 @@ from filelock import FileLock
 from scipy.stats import rankdata
 
 from xsim_lib import paths
+from xsim_lib.bilstm import BiLSTM
 from xsim_lib.fitting import weights_hash
 from xsim_lib.hashing import atomic_write, code_hash, stable_hash
 from xsim_lib.models import LoadedModel
@@ -33,6 +34,7 @@ __all__ = [
     "MEAN",
     "METRICS",
     "Task",
+    "category",
     "changes",
     "fine_tuned",
     "gaps",
@@ -98,7 +100,9 @@ class Task:
         return stable_hash(dict(self.tests))
 
 
-def fine_tuned(loaded: LoadedModel, task: Task, *, progress: bool = True) -> Parser | Tagger:
+def fine_tuned(
+    loaded: LoadedModel | BiLSTM, task: Task, *, progress: bool = True
+) -> Parser | Tagger:
     """Fine-tune a copy of a model for a task, or fetch it from the cache folder.
 
     Raises
@@ -111,7 +115,7 @@ def fine_tuned(loaded: LoadedModel, task: Task, *, progress: bool = True) -> Par
 
 
 def scores(
-    loaded: LoadedModel, task: Task, *, keep: bool = True, progress: bool = True
+    loaded: LoadedModel | BiLSTM, task: Task, *, keep: bool = True, progress: bool = True
 ) -> pd.DataFrame:
     """Fine-tune a copy of a model and score it in every language, once.
 
@@ -241,16 +245,32 @@ def _spearman(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.where(scale > 0, (a * b).sum(1) / np.where(scale > 0, scale, 1), np.nan)
 
 
-def _folder(loaded: LoadedModel, task: Task) -> Path:
+def category(multilingual: float, adapted: float, baseline: float) -> str:
+    """Call an unseen language "easy", "intermediate" or "hard" by three scores on its own treebank.
+
+    Parameters
+    ----------
+    multilingual, adapted : of the multilingual model as it is, and after training on raw text.
+    baseline : of a model that was trained on nothing but the treebank.
+    """
+    if multilingual >= baseline:
+        return "easy"
+    return "intermediate" if adapted >= baseline else "hard"
+
+
+def _folder(loaded: LoadedModel | BiLSTM, task: Task) -> Path:
+    bilstm = isinstance(loaded, BiLSTM)
+    model = loaded if bilstm else loaded.model
+    vocabulary = (loaded.words, loaded.letters) if bilstm else loaded.tokenizer.get_vocab()
     key = {
-        "weights": weights_hash(loaded.model),
-        "tokenizer": stable_hash(loaded.tokenizer.get_vocab()),
+        "weights": weights_hash(model),
+        "tokenizer": stable_hash(vocabulary),
         "train": task.train_hash,
         "task": task.name,
         "settings": task.settings,
         "code": code_hash(*_CODE),
         "torch": torch.__version__,
-        "device": loaded.model.device.type,
+        "device": model.device.type,
     }
     folder = paths.cache_dir() / "finetuned" / stable_hash(key)[:16]
     folder.mkdir(parents=True, exist_ok=True)
@@ -258,7 +278,7 @@ def _folder(loaded: LoadedModel, task: Task) -> Path:
 
 
 def _fit(
-    loaded: LoadedModel, task: Task, directory: Path | None, progress: bool
+    loaded: LoadedModel | BiLSTM, task: Task, directory: Path | None, progress: bool
 ) -> Parser | Tagger:
     options = {"directory": directory, "progress": progress}
     if task.name == "parsing":
