@@ -110,13 +110,17 @@ shown.pivot_table(index="pair_or_language", columns="group", values="value", sor
 source = settings.sources[0]
 plots.use_style()
 figure, axes = plt.subplots(
-    1, len(settings.tasks), figsize=(3.1 * len(settings.tasks), 3.6), squeeze=False, layout="constrained"
+    1,
+    len(settings.tasks),
+    figsize=(3.1 * len(settings.tasks), 3.6),
+    squeeze=False,
+    layout="constrained",
 )
 
 
 def centre(variants, n_layers):
     """Relative depth of the middle of a pair of layers."""
-    return variants.str.extract(r"(\d+)-(\d+)").astype(float).mean(axis=1) / n_layers
+    return (variants.str.extract(r"(\d+)-(\d+)").astype(float).mean(axis=1) - 0.5) / n_layers
 
 
 for axis, task in zip(axes[0], settings.tasks, strict=True):
