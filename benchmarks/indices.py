@@ -9,12 +9,9 @@ agree to 1e-6, or the run fails. Ratios are textbook (or peer) over xsim: above 
 """
 
 import argparse
-import csv
 import importlib.metadata
 import importlib.util
 import json
-import os
-import platform
 import resource
 import subprocess
 import sys
@@ -22,6 +19,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import table
 
 FIELDS = ["index", "implementation", "seconds", "peak_mib", "value", "time_ratio", "memory_ratio"]
 
@@ -166,22 +164,15 @@ def main():
     if args.measure:
         print(json.dumps(measure(*args.measure, args.n, args.d, args.repeats)))
         return
-    threads = os.environ.get("OMP_NUM_THREADS", "not set")
-    versions = {p: importlib.metadata.version(p) for p in ("numpy", "scipy", "torch")}
-    about = f"n={args.n} d={args.d} OMP_NUM_THREADS={threads} {platform.machine()} {versions}"
+    about = f"n={args.n} d={args.d} {table.setting('numpy', 'scipy', 'torch')}"
     print(about)
     for name, (module, _) in PEERS.items():
         if not importlib.util.find_spec(module):
             print(f"peer {name} is not installed: left out (pip install {name})")
     print(f"{'index':20s} {'by':12s} {'time':>13s} {'memory':>12s} {'time':>10s} {'memory':>10s}")
     rows = run(args)
-    if args.out and args.out.suffix == ".json":
-        args.out.write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n")
-    elif args.out:
-        with args.out.open("w", newline="") as file:
-            writer = csv.DictWriter(file, FIELDS)
-            writer.writeheader()
-            writer.writerows(rows)
+    if args.out:
+        table.write(args.out, about, FIELDS, rows)
 
 
 if __name__ == "__main__":

@@ -13,15 +13,11 @@ is reported as not having reached it.
 """
 
 import argparse
-import csv
-import importlib.metadata
-import json
-import os
-import platform
 import time
 from pathlib import Path
 
 import numpy as np
+import table
 
 FIELDS = [
     "data", "seed", "size", "rank", "tensorly", "tensorly_seconds", "target", "ours", "ours_seconds",
@@ -143,18 +139,11 @@ def main():
     parser.add_argument("--device", default="cpu", help="of our solver; tensorly has the CPU")
     parser.add_argument("--out", type=Path, help="also write a table: .csv or .json")
     args = parser.parse_args()
-    versions = {p: importlib.metadata.version(p) for p in ("numpy", "tensorly", "torch")}
-    threads = os.environ.get("OMP_NUM_THREADS", "not set")
-    about = f"{args.slices} slices OMP_NUM_THREADS={threads} {args.device} {platform.machine()} {versions}"
+    about = f"{args.slices} slices {args.device} {table.setting('numpy', 'tensorly', 'torch')}"
     print(about)
     rows = run(args)
-    if args.out and args.out.suffix == ".json":
-        args.out.write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n")
-    elif args.out:
-        with args.out.open("w", newline="") as file:
-            writer = csv.DictWriter(file, FIELDS)
-            writer.writeheader()
-            writer.writerows(rows)
+    if args.out:
+        table.write(args.out, about, FIELDS, rows)
 
 
 if __name__ == "__main__":

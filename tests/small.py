@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from functools import cache
+from pathlib import Path
 
 import torch
 
@@ -77,6 +81,23 @@ def spec(name="small", *, sentences=80, norm="post", causal=False, **training) -
         encoder={**ENCODER, "norm": norm, **({"causal": True} if causal else {})},
         training=SETTINGS.model_copy(update={"objective": "clm" if causal else "mlm", **training}),
     )
+
+
+def two_ranks(script, folder):
+    """Run Python code as the two processes of one `torchrun`, with `folder` as its argument."""
+    file = folder / "rank.py"
+    file.write_text(script)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment["PYTHONPATH"] = os.pathsep.join(map(str, Path(__file__).parents[:2]))
+    ranks = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*ranks, str(file), str(folder)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def notebook(folder, name, *cells, parameters='profile = "mini"\nseeds = [0]'):

@@ -129,18 +129,7 @@ open(f"{sys.argv[1]}/{os.environ['RANK']}", "w").write(f"{total:.4f}")
 
 
 def test_ranks_train_one_model_together_and_do_not_wait_for_each_others_lock(tmp_path, monkeypatch):
-    (tmp_path / "rank.py").write_text(_RANK)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    environment["PYTHONPATH"] = os.pathsep.join(map(str, Path(__file__).parents[:2]))
-    ranks = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = subprocess.run(
-        [*ranks, str(tmp_path / "rank.py"), str(tmp_path)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=400,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    small.two_ranks(_RANK, tmp_path)
     totals = {(tmp_path / rank).read_text() for rank in "01"}
     monkeypatch.setenv("XSIM_CACHE", str(tmp_path / "alone"))
     alone = float(weights(get(small.spec(steps=4)))["layers.0.attention.out.weight"].sum())

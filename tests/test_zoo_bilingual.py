@@ -1,10 +1,5 @@
 """Models with language-specific parts or vocabularies, from their specification to their views."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import small
 import torch
@@ -137,28 +132,16 @@ def test_interrupted_training_ends_the_same(kind, monkeypatch, tmp_path):
 
 
 _RANK = """
-import sys
+import os, sys
 import test_zoo_bilingual as tests
 from safetensors.torch import save_file
 view = tests.get("embeddings", steps=4).load(language="fr")
-save_file(view.model.state_dict(), f"{sys.argv[1]}/{tests.os.environ['RANK']}.safetensors")
+save_file(view.model.state_dict(), f"{sys.argv[1]}/{os.environ['RANK']}.safetensors")
 """
 
 
 def test_two_ranks_train_the_views_of_one_process(tmp_path, monkeypatch):
-    (tmp_path / "rank.py").write_text(_RANK)
-    here = Path(__file__).parent
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    environment["PYTHONPATH"] = os.pathsep.join(map(str, (here, here.parent)))
-    ranks = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = subprocess.run(
-        [*ranks, str(tmp_path / "rank.py"), str(tmp_path)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=400,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    small.two_ranks(_RANK, tmp_path)
     monkeypatch.setenv("XSIM_CACHE", str(tmp_path / "alone"))
     expected = get("embeddings", steps=4).load(language="fr").model.state_dict()
     for rank in "01":
