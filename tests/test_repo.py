@@ -184,7 +184,7 @@ def test_importing_the_library_loads_no_torch_and_is_quick():
 
 # Each module imports only from rows above its own, or from its own package.
 LAYERS = (
-    "aligned trees",
+    "aligned categories trees",
     "batching centred hashing models paths ranks romanise texts tidy validation",
     "artificial comoments corpora fitting layouts loading notebooks provenance random_init resampling spans tokenization workflow",
     "architecture bilingual classifier factorization left_out moments normformer pretraining records representations scores sources words",
