@@ -8,7 +8,7 @@ import pytest
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-from xsim_lib.plots import Column, curves, layers
+from xsim_lib.plots import Column, curves, layers, points
 from xsim_lib.records import NothingSelected, Records
 
 MODELS = ("post", "pre")
@@ -168,6 +168,43 @@ def stars(axis):
         (round(float(s.get_ydata()[0]), 6), s.get_markerfacecolor() == "white"): s.get_color()
         for s in found
     }
+
+
+def scored(seeds):
+    """Value = 50 + 10 per language + seed, 20 less for the baseline; intervals of 3 and 4."""
+    rows = [
+        {
+            "model": "a", "pair_or_language": x, "metric": "las", "seed": seed, "variant": variant,
+            "baseline": baseline, "value": value, "lower": value - 3, "upper": value + 4,
+        }
+        for k, x in enumerate(("wo", "ug")) for seed in seeds
+        for variant, baseline, less in (("", "", 0), ("", "untrained", 20), ("romanised", "", 30))
+        for value in [50 + 10 * k + seed - less]
+    ]  # fmt: skip
+    return Records.of(rows, paper="align2021", item="unseen", profile="smoke")
+
+
+@pytest.mark.parametrize(("seeds", "spread"), [((1,), (3, 4)), ((1, 3), (2**0.5, 2**0.5))])
+def test_points_are_means_with_their_spread_and_baselines_are_hollow(seeds, spread):
+    series = {"mine": {"model": "a"}, "control": {"model": "a", "baseline": "untrained"}}
+    columns = [Column("here", scored(seeds)), Column("there", scored((1,)))]
+    figure = points(columns, {"LAS": {"metric": "las"}}, series, ["ug", "wo", "none"])
+    axis = figure.axes[0]
+    assert [t.get_text() for t in axis.get_xticklabels()] == ["ug", "wo", "none"]
+    mine, control = axis.containers
+    mean = np.mean(seeds)
+    np.testing.assert_allclose(mine.lines[0].get_ydata()[:2].astype(float), [60 + mean, 50 + mean])
+    np.testing.assert_allclose(
+        control.lines[0].get_ydata()[:2].astype(float), [40 + mean, 30 + mean]
+    )
+    ends = mine.lines[2][0].get_segments()[0][:, 1]
+    np.testing.assert_allclose(ends, [60 + mean - spread[0], 60 + mean + spread[1]])
+    assert control.lines[0].get_markerfacecolor() == "white"
+    assert mine.lines[0].get_markerfacecolor() != "white"
+    texts = [t.get_text() for t in figure.legends[0].get_texts()]
+    assert texts == ["mine", "control"]
+    with pytest.raises(NothingSelected, match="no column has F1"):
+        points(columns, {"F1": {"metric": "f1"}}, series, ["ug"])
 
 
 def test_a_marked_variant_is_a_star_at_the_last_layer_only():

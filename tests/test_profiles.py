@@ -334,3 +334,11 @@ def test_the_ladder_has_its_own_treebanks_and_fine_tuning():
     settings = profiles.settings("align2021", "smoke")
     task = settings.task("pos", "en", 1, scaling=True)
     assert tuple(task.tests) == settings.scaling.targets != settings.transfer.targets
+
+
+def test_of_a_mapping_only_what_it_names_is_replaced():
+    plain = profiles.settings("align2021", "smoke").unseen
+    changed = profiles.settings("align2021", "smoke", unseen={"train": 7}).unseen
+    assert changed == plain.model_copy(update={"train": 7})
+    with pytest.raises(ValueError, match=r"unseen\.trains: Extra inputs"):
+        profiles.settings("align2021", "smoke", unseen={"trains": 7})

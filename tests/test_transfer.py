@@ -195,6 +195,8 @@ def test_a_bilstm_is_scored_like_an_encoder_and_kept_by_its_own_words(cache):
     assert list(found[0]["pair_or_language"]) == ["en-en"]
     assert len(list(cache.iterdir())) == 3
     assert transfer.scores(models[0], own, progress=False).equals(found[0])
+    (row,) = transfer.own_scores(models[0], own, progress=False).to_dict("records")
+    assert row == found[0].iloc[0].to_dict() | {"pair_or_language": "en"}
 
 
 @pytest.mark.parametrize(

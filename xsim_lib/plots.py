@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Column", "curves", "layers", "use_style"]
+__all__ = ["Column", "curves", "layers", "points", "use_style"]
 
 _COLOURS = sns.color_palette("colorblind")
 _MARKERS = "osD^vPX"
@@ -137,6 +137,91 @@ def curves(
             label=name,
         )
     axis.set(xlabel=xlabel, ylabel=ylabel)
+
+
+def points(
+    columns: Sequence[Column],
+    rows: Mapping[str, Mapping[str, str]],
+    series: Mapping[str, Mapping[str, str]],
+    places: Sequence[str],
+    *,
+    limits: tuple[float, float] | None = None,
+) -> Figure:
+    """Draw one point per language or pair and series: a row per measure, a column per source of numbers.
+
+    Bars are one standard deviation over seeds where there are several, else the 95 % interval over
+    sentences. Series of a baseline are hollow.
+
+    Parameters
+    ----------
+    columns : such as this build and the recorded runs.
+    rows, series : label -> the columns of the records that select it, such as
+        ``{"LAS": {"metric": "las"}}`` and ``{"adapted": {"model": "multilingual+mlm"}}``; baseline and
+        variant are "" unless they are given.
+    places : languages or pairs, from left to right.
+    limits : of the vertical axes.
+
+    Raises
+    ------
+    NothingSelected : no column has a measure at all.
+    """
+    use_style()
+    figure, axes = plt.subplots(
+        len(rows),
+        len(columns),
+        figsize=(max(4.6, 1.2 + 0.62 * len(places) * len(columns)), 3),
+        sharex=True,
+        sharey="row",
+        squeeze=False,
+        layout="constrained",
+    )
+    for line, (label, measure) in zip(axes, rows.items(), strict=True):
+        drawn = 0
+        for axis, column in zip(line, columns, strict=True):
+            for k, (name, which) in enumerate(series.items()):
+                wanted = {"baseline": "", "variant": ""} | dict(measure) | dict(which)
+                frame = column.records.frame
+                for key, value in wanted.items():
+                    frame = frame[frame[key] == value]
+                hollow = wanted["baseline"] != ""
+                drawn += _dots(axis, frame, places, (k + 0.5) / len(series) - 0.5, k, name, hollow)
+            axis.set_xticks(range(len(places)), places)
+            axis.set_xlim(-0.6, len(places) - 0.4)
+            if limits is not None:
+                axis.set_ylim(*limits)
+        if not drawn:
+            raise NothingSelected(f"rows: no column has {label} ({dict(measure)})")
+        line[0].set_ylabel(label)
+    for axis, column in zip(axes[0], columns, strict=True):
+        axis.set_title(column.title, fontsize=10)
+    _legend(figure, axes)
+    return figure
+
+
+def _dots(
+    axis: Axes,
+    frame: pd.DataFrame,
+    places: Sequence[str],
+    shift: float,
+    number: int,
+    label: str,
+    hollow: bool,
+) -> int:
+    """One series of `points`; how many points it has."""
+    by_place = frame.groupby("pair_or_language")
+    mean = by_place["value"].mean().reindex(places)
+    if frame["seed"].nunique() > 1:
+        below = above = by_place["value"].std().reindex(places)
+    else:
+        ends = by_place[["lower", "upper"]].mean().reindex(places)
+        below, above = mean - ends["lower"], ends["upper"] - mean
+    colour = _COLOURS[number % len(_COLOURS)]
+    axis.errorbar(
+        np.arange(len(places)) + 0.7 * shift, mean, yerr=np.array([below, above], dtype=float),
+        fmt=_MARKERS[number % len(_MARKERS)], markersize=4.5, capsize=2, color=colour,
+        markerfacecolor="white" if hollow else colour, label=label,
+    )  # fmt: skip
+    return int(mean.notna().sum())
 
 
 def _select(records: Records, metric: str, variant: str, **equal: str) -> pd.DataFrame:

@@ -39,6 +39,7 @@ __all__ = [
     "fine_tuned",
     "gaps",
     "layer_pairs",
+    "own_scores",
     "rank_correlation",
     "reset",
     "scores",
@@ -147,6 +148,19 @@ def scores(
                 temporary.write_text(json.dumps(rows, indent=1), encoding="utf-8")
     found = pd.DataFrame(json.loads(file.read_text(encoding="utf-8")))
     return pd.concat([found, _means(found, task.source)], ignore_index=True)
+
+
+def own_scores(loaded: LoadedModel | BiLSTM, task: Task, *, progress: bool = True) -> pd.DataFrame:
+    """Fine-tune a copy of a model on a language's own treebank and score it there: one row per metric.
+
+    Returns
+    -------
+    DataFrame as of `scores`, with the language ("ug") instead of a pair. The fine-tuned model is not
+    kept.
+    """
+    found = scores(loaded, task, keep=False, progress=progress)
+    own = found[found["pair_or_language"] == f"{task.source}-{task.source}"]
+    return own.assign(pair_or_language=task.source)
 
 
 def reset(

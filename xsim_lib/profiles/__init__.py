@@ -75,7 +75,8 @@ def settings(
     group : whose pairs, number of sentences and models are overridden.
     checkpoints : name -> public checkpoint (a hub name, a folder, or a mapping with ``checkpoint``,
         ``revision``, ``dtype`` and ``device``): these models take the place of the group's.
-    **overrides : settings to replace; None keeps them.
+    **overrides : settings to replace; None keeps them. Of a mapping, such as ``unseen={"train": 60}``,
+        only what it names.
 
     Raises
     ------
@@ -85,6 +86,9 @@ def settings(
     check(paper, profile)
     given = {key: value for key, value in overrides.items() if value is not None}
     values = {**table[profile], **given}
+    for key, value in given.items():
+        if isinstance(value, Mapping) and isinstance(table[profile].get(key), Mapping):
+            values[key] = {**table[profile][key], **value}
     groups = {
         name: dict(own) if isinstance(own, Mapping) else {"models": own}
         for name, own in values.get("groups", {}).items()
