@@ -199,14 +199,13 @@ class Settings(Strict):
             for name in self.group_names
             if model in self.group(name).models
         }
-        first, *others = found
-        for other in others:
-            if found[other] != found[first]:
+        source = next(iter(found.values()), self.source)
+        for name, other in found.items():
+            if other != source:
                 raise ValueError(
-                    f"groups: {model} is in {first} and {other}, whose sources differ: it can be "
-                    "trained on one only"
+                    f"groups: {model} is in {next(iter(found))} and {name}, whose sources differ: it "
+                    "can be trained on one only"
                 )
-        source = found[first]
         if scheme.languages is None:
             return source
         for language in scheme.languages:
