@@ -203,6 +203,12 @@ def test_points_are_means_with_their_spread_and_baselines_are_hollow(seeds, spre
     assert mine.lines[0].get_markerfacecolor() != "white"
     texts = [t.get_text() for t in figure.legends[0].get_texts()]
     assert texts == ["mine", "control"]
+    series = {"own": {"model": "a"}, "latin": {"model": "a", "variant": "romanised"}}
+    axis = points(columns, {"LAS": {"metric": "las"}}, series, ["ug"]).axes[0]
+    own, latin = (drawn.lines[0] for drawn in axis.containers)
+    assert own.get_color() == latin.get_color()
+    assert own.get_marker() != latin.get_marker()
+    assert latin.get_ydata()[0] == 30 + mean
     with pytest.raises(NothingSelected, match="no column has F1"):
         points(columns, {"F1": {"metric": "f1"}}, series, ["ug"])
 

@@ -150,7 +150,7 @@ def points(
     """Draw one point per language or pair and series: a row per measure, a column per source of numbers.
 
     Bars are one standard deviation over seeds where there are several, else the 95 % interval over
-    sentences. Series of a baseline are hollow.
+    sentences. Series of a baseline are hollow; those that differ in the variant alone share a colour.
 
     Parameters
     ----------
@@ -166,6 +166,12 @@ def points(
     NothingSelected : no column has a measure at all.
     """
     use_style()
+    kinds = {
+        name: (which.get("model"), which.get("baseline", "")) for name, which in series.items()
+    }
+    colours = {
+        kind: _COLOURS[k % len(_COLOURS)] for k, kind in enumerate(dict.fromkeys(kinds.values()))
+    }
     figure, axes = plt.subplots(
         len(rows),
         len(columns),
@@ -183,8 +189,14 @@ def points(
                 frame = column.records.frame
                 for key, value in wanted.items():
                     frame = frame[frame[key] == value]
-                hollow = wanted["baseline"] != ""
-                drawn += _dots(axis, frame, places, (k + 0.5) / len(series) - 0.5, k, name, hollow)
+                colour = colours[kinds[name]]
+                style = {
+                    "fmt": _MARKERS[k % len(_MARKERS)],
+                    "color": colour,
+                    "markerfacecolor": "white" if wanted["baseline"] else colour,
+                    "label": name,
+                }
+                drawn += _dots(axis, frame, places, (k + 0.5) / len(series) - 0.5, style)
             axis.set_xticks(range(len(places)), places)
             axis.set_xlim(-0.6, len(places) - 0.4)
             if limits is not None:
@@ -199,13 +211,7 @@ def points(
 
 
 def _dots(
-    axis: Axes,
-    frame: pd.DataFrame,
-    places: Sequence[str],
-    shift: float,
-    number: int,
-    label: str,
-    hollow: bool,
+    axis: Axes, frame: pd.DataFrame, places: Sequence[str], shift: float, style: Mapping
 ) -> int:
     """One series of `points`; how many points it has."""
     by_place = frame.groupby("pair_or_language")
@@ -215,12 +221,8 @@ def _dots(
     else:
         ends = by_place[["lower", "upper"]].mean().reindex(places)
         below, above = mean - ends["lower"], ends["upper"] - mean
-    colour = _COLOURS[number % len(_COLOURS)]
-    axis.errorbar(
-        np.arange(len(places)) + 0.7 * shift, mean, yerr=np.array([below, above], dtype=float),
-        fmt=_MARKERS[number % len(_MARKERS)], markersize=4.5, capsize=2, color=colour,
-        markerfacecolor="white" if hollow else colour, label=label,
-    )  # fmt: skip
+    x, bars = np.arange(len(places)) + 0.7 * shift, np.array([below, above], dtype=float)
+    axis.errorbar(x, mean, yerr=bars, markersize=4.5, capsize=2, **style)
     return int(mean.notna().sum())
 
 
