@@ -193,7 +193,7 @@ LAYERS = (
     "parsing tagging",
     "transfer",
     "claims profiles similarity",
-    "authors_code bands book comparison experiment",
+    "alignment authors_code bands book comparison experiment",
     "report variants",
     "own_model",
     "cli",
