@@ -12,13 +12,18 @@ import numpy as np
 from indices import resident
 
 MEMORY = {"layers": 2, "width": 64}  # the model whose memory is watched
+CASES = {
+    "anc": (("anc",), ()),
+    "both": (("anc", "cka"), ()),
+    "shuffled": (("anc", "cka"), ("shuffled", "length_matched")),
+}
 
 
 def parallel(n, pairs):
     """Artificial sentences of English and `pairs` other languages, by pair."""
     from xsim_lib.artificial import presets
 
-    family = presets.european4(0)
+    family = presets.baltic6(0)
     names = family.languages[: pairs + 1]
     text = family.parallel(n, languages=list(names))
     return {f"{names[0]}-{other}": text for other in names[1:]}
@@ -66,8 +71,7 @@ def cost(args):
     texts = parallel(args.n, args.pairs)
     loaded = random_model(args.layers, args.width, next(iter(texts.values())))
     rows = []
-    both, shuffles = ("anc", "cka"), ("shuffled", "length_matched")
-    for indices, baselines in ((("anc",), ()), (both, ()), (both, shuffles)):
+    for indices, baselines in (CASES[name] for name in args.cases):
         forward = loaded.model.forward = Stopwatch(type(loaded.model).forward.__get__(loaded.model))
         passes = sums.collect
         collected = comparison.collect = Stopwatch(passes)
@@ -141,6 +145,12 @@ def main():
     parser.add_argument("--layers", type=int, default=12)
     parser.add_argument("--width", type=int, default=768)
     parser.add_argument("--memory", type=int, nargs="*", default=[1000, 10_000], help="n to watch")
+    parser.add_argument("--cases", nargs="*", choices=list(CASES), default=list(CASES))
+    parser.add_argument(
+        "--heap",
+        action="store_true",
+        help="leave glibc its default allocator when memory is watched",
+    )
     parser.add_argument("--out", type=Path, help="also write JSON")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -170,7 +180,8 @@ def main():
     for n in args.memory:  # each in a fresh process: memory that was freed is not given back
         command = [sys.executable, __file__, "--one", str(n)]
         # glibc keeps freed pieces of up to 32 MiB in its heap, which is not what is asked here.
-        environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "131072"}
+        threshold = {} if args.heap else {"MALLOC_MMAP_THRESHOLD_": "131072"}
+        environment = {**os.environ, **threshold}
         done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
         found["memory"].append(json.loads(done.stdout))
         print(f"  n = {n}: peak {found['memory'][-1]['peak_mib']:.0f} MiB", flush=True)

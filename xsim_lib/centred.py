@@ -48,7 +48,8 @@ class Centred:
         else:
             rows = chunk.to(wanted) - mean.unsqueeze(-2)
             rows = rows.to(torch.float32) if fast else rows
-        norms = None if diagonal else rows.square().sum(dim=-1).to(wanted)
+        # Without writing the squares down.
+        norms = None if diagonal else torch.linalg.vector_norm(rows, dim=-1).to(wanted).square()
         return cls(mean, rows, norms, resolution)
 
     @cached_property
