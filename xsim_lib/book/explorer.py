@@ -12,7 +12,8 @@ from pathlib import Path
 import pandas as pd
 
 from xsim_lib import claims, paths
-from xsim_lib.records import is_stale, read
+from xsim_lib.claims.currency import STALE
+from xsim_lib.records import read
 
 __all__ = ["series", "write"]
 
@@ -68,8 +69,7 @@ def _sources(profile: str) -> Iterator[tuple[str, Path]]:
 
 
 def _stale(file: Path) -> str:
-    made = json.loads(file.with_name(file.name + ".json").read_text(encoding="utf-8"))
-    return " (stale)" if is_stale(made, claims.code_hash(file.name.split(".")[0])) else ""
+    return " (stale)" if claims.currency(file) == STALE else ""
 
 
 _TITLE = """\

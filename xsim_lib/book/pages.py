@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from xsim_lib import claims, hashing, paths
+from xsim_lib import claims, paths
 from xsim_lib.book import pictures
 from xsim_lib.book.markup import badge, escape, item_title, label, list_table, reading_order
-from xsim_lib.records import is_stale
+from xsim_lib.claims.currency import CURRENT, REPEATED, STALE
 from xsim_lib.workflow import Notebook
 
 __all__ = ["PAPERS", "read_verdicts", "scoreboard", "status", "summary_lines", "write_all"]
@@ -243,23 +243,18 @@ def status(profile: str, runs: Mapping[Notebook, Mapping]) -> str:
     return "\n".join(text)
 
 
-def _current(paper: str, file: Path) -> str:
-    """Hash of the code a table depends on; a sweep only trains, so measuring code does not age it."""
-    if ".sweep." not in file.name:
-        return claims.code_hash(paper)
-    from xsim_lib.zoo import CODE  # here, because it loads torch
-
-    return hashing.code_hash(*CODE)
+_CURRENCY = {
+    CURRENT: "current",
+    REPEATED: "changed, and the numbers repeat in this build",
+    STALE: "stale: the code has changed",
+}
 
 
 def _recorded() -> str:
     rows = []
     for file in sorted((paths.root() / "results").glob("*/*.json")):
         made = _provenance(file)
-        paper = file.name.split(".")[0]
-        fresh = (
-            "stale: the code has changed" if is_stale(made, _current(paper, file)) else "current"
-        )
+        fresh = _CURRENCY[claims.currency(file.with_suffix(""))]
         name = file.name.removesuffix(".json")
         seeds = ", ".join(map(str, made.get("seeds", [])))
         created = str(made.get("created", ""))[:16].replace("T", " ")
@@ -271,7 +266,8 @@ def _recorded() -> str:
     header = ("Table", "Made", "Seeds", "Device", "Code")
     return (
         "Long runs are recorded once, as small tables with their provenance, and committed. A record whose "
-        "code has changed since is marked stale.\n\n" + list_table(header, rows, css="status")
+        "code has changed since is marked stale, unless this build measured one of its seeds again and found the "
+        "same values.\n\n" + list_table(header, rows, css="status")
     )
 
 

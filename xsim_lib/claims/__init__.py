@@ -8,6 +8,7 @@
 """
 
 from xsim_lib.claims import align2021, anc2022, anc2022_other  # registers the predicates
+from xsim_lib.claims.currency import code_hash, currency, measuring_modules
 from xsim_lib.claims.judging import VERDICT_COLUMNS, Verdict, judge, verdict_table, write_verdicts
 from xsim_lib.claims.registry import (
     Claim,
@@ -20,10 +21,10 @@ from xsim_lib.claims.registry import (
     predicate,
     predicate_of,
 )  # fmt: skip
-from xsim_lib.claims.standing import code_hash, item_table, measuring_modules, verdicts
+from xsim_lib.claims.standing import item_table, verdicts
 
 __all__ = [
     "VERDICT_COLUMNS", "Claim", "Outcome", "Predicate", "Verdict", "align2021", "all_claims", "anc2022",
-    "anc2022_other", "claims_of", "code_hash", "get", "item_table", "items_without_claim", "judge",
+    "anc2022_other", "claims_of", "code_hash", "currency", "get", "item_table", "items_without_claim", "judge",
     "measuring_modules", "predicate", "predicate_of", "verdict_table", "verdicts", "write_verdicts",
 ]  # fmt: skip
