@@ -186,7 +186,7 @@ def test_importing_the_library_loads_no_torch_and_is_quick():
 LAYERS = (
     "aligned categories trees",
     "batching centred hashing models paths ranks romanise texts tidy validation",
-    "artificial comoments corpora fitting layouts loading notebooks provenance random_init resampling spans tokenization workflow",
+    "artificial comoments corpora correlations fitting layouts loading notebooks provenance random_init resampling spans tokenization workflow",
     "architecture bilingual classifier factorization left_out moments normformer pretraining records representations scores sources words",
     "attachment bilstm cca cka directions finetuning plots reported sums zoo",
     "kernels wordtask",

@@ -7,7 +7,13 @@
 'holds'
 """
 
-from xsim_lib.claims import align2021, anc2022, anc2022_other  # registers the predicates
+from xsim_lib.claims import (  # registers the predicates
+    align2021,
+    anc2022,
+    anc2022_other,
+    parafac2023,
+    parafac2023_other,
+)
 from xsim_lib.claims.currency import code_hash, currency, measuring_modules
 from xsim_lib.claims.judging import VERDICT_COLUMNS, Verdict, judge, verdict_table, write_verdicts
 from xsim_lib.claims.registry import (
@@ -26,5 +32,5 @@ from xsim_lib.claims.standing import item_table, verdicts
 __all__ = [
     "VERDICT_COLUMNS", "Claim", "Outcome", "Predicate", "Verdict", "align2021", "all_claims", "anc2022",
     "anc2022_other", "claims_of", "code_hash", "currency", "get", "item_table", "items_without_claim", "judge",
-    "measuring_modules", "predicate", "predicate_of", "verdict_table", "verdicts", "write_verdicts",
+    "measuring_modules", "parafac2023", "parafac2023_other", "predicate", "predicate_of", "verdict_table", "verdicts", "write_verdicts",
 ]  # fmt: skip

@@ -20,6 +20,12 @@ _METRICS = {  # elsewhere the lower-case name is ours already
     "matching_accuracy": "matching",
     "delta_las_after_random-init": "delta_las",
     "spearman(x-gap, cka similarity)": "spearman",
+    "pearson(mean signature, unique characters)": "pearson_characters",
+    "pearson(mean signature, ttr)": "pearson_ttr",
+    "pearson(mean signature, data size)": "pearson_size",
+    "pearson(mean signature, accuracy)": "pearson_accuracy",
+    "pearson(mean signature, f1)": "pearson_f1",
+    "pearson(mean signature, em)": "pearson_em",
 }
 _TASKS = {("anc2022", "table1"): "nli", ("anc2022", "fig2"): ""}
 _TASK_NAMES = {"dependency parsing": "parsing", "Parsing": "parsing", "POS": "pos", "NER": "ner"}
@@ -30,6 +36,7 @@ _GROUPS = {
     for t in (s, "X")
 } | {"en-X mean": "en-X"}
 _SD_BAND = "anc_mean_with_printed_sd_band"
+_ALL_LAYERS = "mean over layers"
 _PARALLEL = 10000  # sentences per pair in anc2022, as its text states
 
 
@@ -102,7 +109,7 @@ def _as_records(paper: str, item: str) -> Records:
     if frame.empty:
         raise ValueError(f"item: {paper} {item} prints no number")
     layer = pd.to_numeric(frame["layer"], errors="coerce").astype("Int64")
-    groups = frame["layer"].astype("string").fillna("")
+    groups = frame["layer"].astype("string").fillna("").replace(_ALL_LAYERS, "")
     variant = ("layers " + groups).where(layer.isna() & (groups != ""), "")
     metric = frame["metric"].str.lower().replace(_METRICS)
     # The printed band repeats the means: it is another reading of the curve, not another curve.
