@@ -11,6 +11,8 @@ from xsim_lib.claims import (  # registers the predicates
     align2021,
     anc2022,
     anc2022_other,
+    emerging2020,
+    emerging2020_models,
     parafac2023,
     parafac2023_other,
 )
@@ -31,6 +33,6 @@ from xsim_lib.claims.standing import item_table, verdicts
 
 __all__ = [
     "VERDICT_COLUMNS", "Claim", "Outcome", "Predicate", "Verdict", "align2021", "all_claims", "anc2022",
-    "anc2022_other", "claims_of", "code_hash", "currency", "get", "item_table", "items_without_claim", "judge",
+    "anc2022_other", "claims_of", "code_hash", "currency", "emerging2020", "emerging2020_models", "get", "item_table", "items_without_claim", "judge",
     "measuring_modules", "parafac2023", "parafac2023_other", "predicate", "predicate_of", "verdict_table", "verdicts", "write_verdicts",
 ]  # fmt: skip

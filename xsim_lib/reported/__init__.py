@@ -29,6 +29,7 @@ _METRICS = {  # elsewhere the lower-case name is ours already
 }
 _TASKS = {("anc2022", "table1"): "nli", ("anc2022", "fig2"): ""}
 _TASK_NAMES = {"dependency parsing": "parsing", "Parsing": "parsing", "POS": "pos", "NER": "ner"}
+_PAPER_TASKS = {"emerging2020": {"XNLI": "nli"}}
 # Groups of languages as the tables write them -> as we write them.
 _GROUPS = {
     f"{s}-{t}": f"{s.lower()}-{'X' if t == 'X' else t.lower()}"
@@ -120,7 +121,7 @@ def _as_records(paper: str, item: str) -> Records:
             "item": frame["item"],
             "model": frame["series"],
             "pair_or_language": frame["pair_or_language"].replace(_GROUPS),
-            "task": _TASKS.get((paper, item), frame["task"].replace(_TASK_NAMES)),
+            "task": _TASKS.get((paper, item), frame["task"].replace(_TASK_NAMES | _PAPER_TASKS.get(paper, {}))),
             "layer": layer,
             "n_layers": layer.groupby(frame["series"]).transform("max"),
             "metric": metric.mask(band, "anc"),
