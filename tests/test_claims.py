@@ -128,7 +128,10 @@ def test_examples_in_the_docstrings():
 
 
 # ------------------------------------------------------------------ the predicates
-@pytest.mark.parametrize(("paper", "checkable"), [("anc2022", 28), ("align2021", 12), ("emerging2020", 24), ("parafac2023", 11)])
+@pytest.mark.parametrize(
+    ("paper", "checkable"),
+    [("anc2022", 28), ("align2021", 12), ("emerging2020", 24), ("parafac2023", 11)],
+)
 def test_every_claim_of_a_paper_has_a_predicate(paper, checkable):
     assert {c.id for c in DECIDED if c.paper == paper} == set(ids(claims.claims_of(paper)))
     assert sum(c.paper == paper for c in CHECKABLE) == checkable

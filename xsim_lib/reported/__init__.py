@@ -121,7 +121,9 @@ def _as_records(paper: str, item: str) -> Records:
             "item": frame["item"],
             "model": frame["series"],
             "pair_or_language": frame["pair_or_language"].replace(_GROUPS),
-            "task": _TASKS.get((paper, item), frame["task"].replace(_TASK_NAMES | _PAPER_TASKS.get(paper, {}))),
+            "task": _TASKS.get(
+                (paper, item), frame["task"].replace(_TASK_NAMES | _PAPER_TASKS.get(paper, {}))
+            ),
             "layer": layer,
             "n_layers": layer.groupby(frame["series"]).transform("max"),
             "metric": metric.mask(band, "anc"),
