@@ -6,6 +6,7 @@
 """
 
 from xsim_lib.alignment.aligners import align_words, aligned_words, split_words
+from xsim_lib.alignment.joined import join
 from xsim_lib.alignment.maps import (
     Alignment,
     Normalisation,
@@ -34,6 +35,7 @@ __all__ = [
     "count_vectors",
     "embedding_vectors",
     "iterative_normalisation",
+    "join",
     "retrieve",
     "sentence_retrieval",
     "split_words",
