@@ -22,7 +22,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 import xsim_lib as xsim
-from xsim_lib import plots, transfer
+from xsim_lib import bands, plots, transfer
 from xsim_lib.architecture import sizes_of
 from xsim_lib.models import untrained
 
@@ -84,6 +84,8 @@ for row, task in zip(axes, tasks, strict=True):
                     label=f"{label}, not pre-trained" if baseline else label,
                 )  # fmt: skip
         axis.set(xscale="log", ylim=(0, 100))
+        axis.set_xticks(size, [bands.short(n) for n in size])
+        axis.minorticks_off()
     row[0].set_ylabel(f"{task}: {transfer.METRICS[task]}")
 for top, bottom, column in zip(axes[0], axes[-1], columns, strict=True):
     top.set_title(column.title, fontsize=10)
