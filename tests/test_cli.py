@@ -98,11 +98,11 @@ def test_a_mistake_is_one_line_and_exit_code_2(home, monkeypatch, capsys):
         (["run", "show", "--profile", "tiny"], "xsim: profile: expected one of smoke, mini, real"),
         (["run", "show", "--set", "profile=tiny"], "xsim: profile: expected one of smoke"),
         (["run", "show", "--set", "seed"], "xsim: --set: expected parameter=value, got 'seed'"),
-        (["models", "--profile", "tiny"], "xsim: profile: anc2022 has smoke"),
+        (["models", "--profile", "tiny"], "xsim: profile: align2021 has smoke"),
         (["claims", "--profile", "tiny"], "xsim: profile: "),
         (["collect", "--profile", "smoke"], "xsim: no records of single seeds"),
         (["sync", "nope"], "xsim: notebook: "),
-        (["train", "bert", "--model", "a", "--seed", "1"], "xsim: paper: expected one of anc2022"),
+        (["train", "bert", "--model", "a", "--seed", "1"], "xsim: paper: expected one of align2021"),
         (
             ["train", "anc2022", "--profile", "tiny", "--model", "a", "--seed", "1"],
             "xsim: profile: anc2022 has smoke",

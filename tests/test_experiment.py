@@ -111,7 +111,7 @@ def test_a_run_records_judges_and_leaves_its_records_with_their_provenance(proje
 def test_models_are_at_equal_loss_of_all_schemes_also_where_one_is_shown():
     run = start()
     every, one = run.models(1), run.models(1, "scale_pre")
-    assert list(every) == list(run.settings.models)
+    assert list(every) == list(run.settings.group("schemes").models)
     assert list(one) == ["scale_pre"]
     assert every["scale_pre"][1] == one["scale_pre"][1]
 
