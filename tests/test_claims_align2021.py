@@ -146,4 +146,3 @@ def test_random_init_of_six_layers_is_read_at_relative_depth():
 def test_nothing_can_be_lost_where_nothing_is_transferred():
     found = random_init({"1-2": -15, "3-4": -4, "5-6": 0.5}, 6, control=49.0)
     assert "presupposes transfer" in judged("randominit.lower_layers_critical", found).vacuous
-

@@ -102,7 +102,10 @@ def test_a_mistake_is_one_line_and_exit_code_2(home, monkeypatch, capsys):
         (["claims", "--profile", "tiny"], "xsim: profile: "),
         (["collect", "--profile", "smoke"], "xsim: no records of single seeds"),
         (["sync", "nope"], "xsim: notebook: "),
-        (["train", "bert", "--model", "a", "--seed", "1"], "xsim: paper: expected one of align2021"),
+        (
+            ["train", "bert", "--model", "a", "--seed", "1"],
+            "xsim: paper: expected one of align2021",
+        ),
         (
             ["train", "anc2022", "--profile", "tiny", "--model", "a", "--seed", "1"],
             "xsim: profile: anc2022 has smoke",

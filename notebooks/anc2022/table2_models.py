@@ -24,7 +24,9 @@ import xsim_lib as xsim
 from xsim_lib import bands, reported
 from xsim_lib.architecture import sizes, sizes_of
 
-run = xsim.start("anc2022.table2", profile=profile, group="mlm", seeds=seeds, checkpoints=checkpoints)
+run = xsim.start(
+    "anc2022.table2", profile=profile, group="mlm", seeds=seeds, checkpoints=checkpoints
+)
 run.overview()
 
 # %% [markdown]
