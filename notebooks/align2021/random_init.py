@@ -173,8 +173,8 @@ run.verdicts()
 # - The paper resets layers to the weights a model starts with; the authors' code builds new layers and leaves them with the
 #   framework's default: uniform matrices, and biases that are not zero. Both are measured above.
 # - In the authors' code a pattern that names no layer changes nothing, silently. Here it is an error.
-# - The chapter's encoder reads words as two to four pieces, and that matters. In trials where every word was one piece of the
-#   vocabulary, resetting any pair of layers changed nothing: the embeddings alone carried the alignment, and there was
+# - The chapter's encoder reads words as several pieces, and that matters. In trials where every word was one piece of the
+#   vocabulary, no pair of layers stood out: the embeddings seem to carry the alignment, and there was
 #   nothing for the lower layers to put together.
 #
 # ## Re-run this page

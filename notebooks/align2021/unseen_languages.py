@@ -110,10 +110,9 @@ for column in columns:
 pd.DataFrame(rows).transpose()
 
 # %% [markdown]
-# At `mini` the baseline is stronger than anything that was pre-trained, also with a tenth of the trees, and beside an
-# encoder with a vocabulary of whole words (trials on the seed that no page reports). In artificial languages endings tell
-# the class of nearly every word, and a BiLSTM over letters sees whole words from the start, where the encoders have to put
-# them together from pieces. So the words easy and hard say little there. What is left of the slides' order is the distance
+# At `mini` the baseline is stronger than anything that was pre-trained. Why was not tested. A likely reason: in artificial
+# languages endings tell the class of nearly every word, and a BiLSTM over letters sees whole words from the start, where the
+# encoders have to put them together from pieces. So the words easy and hard say little there. What is left of the slides' order is the distance
 # to the baseline: whether it is larger where the relatives are written in another script is what the table shows.
 
 # %% [markdown]
