@@ -1,0 +1,143 @@
+"""What the chapter of emerging2020 sets beyond the shared fields: ten kinds of bilingual model, and tasks."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from xsim_lib.bilingual import CodeSwitching
+from xsim_lib.claims.emerging2020 import METRICS, ROWS
+from xsim_lib.finetuning import ClassifierSettings
+from xsim_lib.parsing import ParserSettings
+from xsim_lib.profiles.common import Settings as Shared
+from xsim_lib.profiles.common import Strict
+from xsim_lib.profiles.joining import Joining
+from xsim_lib.sources import split_pair
+from xsim_lib.tagging import TaggerSettings
+from xsim_lib.zoo import ModelSpec
+
+__all__ = ["Settings", "Transfer"]
+
+_MODELS = ("bilingual", "monolingual")
+_TWICE = "'"  # en' is English once more
+
+
+class Transfer(Strict):
+    """Fine-tuning in the first language and reading in the second.
+
+    Attributes
+    ----------
+    train, test : labelled items per language, at most.
+    nli, ner, parsing : how each task is fine-tuned.
+    """
+
+    train: int = Field(gt=1)
+    test: int = Field(gt=1)
+    nli: ClassifierSettings
+    ner: TaggerSettings
+    parsing: ParserSettings
+
+
+class Settings(Shared):
+    """One profile of the chapter. `models` has two entries, "bilingual" and "monolingual".
+
+    Attributes
+    ----------
+    rows : kinds of bilingual model that are measured, named as the rows of Table 1.
+    tasks : what is fine-tuned.
+    transfer : labelled text and fine-tuning.
+    other_domain : domain of the second language's text in row "Wiki-CC".
+    code_switching : of row "Extra anchors".
+    joining : what the pages on monolingual models measure.
+    """
+
+    rows: tuple[str, ...] = Field(min_length=1)
+    tasks: tuple[Literal["nli", "ner", "parsing"], ...] = Field(tuple(METRICS), min_length=1)
+    transfer: Transfer
+    other_domain: str
+    code_switching: CodeSwitching = CodeSwitching()
+    joining: Joining
+
+    @model_validator(mode="after")
+    def _buildable(self) -> Settings:
+        if set(self.models) != set(_MODELS):
+            raise ValueError(f"models: expected {', '.join(_MODELS)}; got {', '.join(self.models)}")
+        for row in self.rows:
+            self.bilingual(row, self.pairs[0], self.seeds[0])
+        return self
+
+    def bilingual(self, row: str, pair: str, seed: int) -> ModelSpec:
+        """Specify a model of two languages.
+
+        Parameters
+        ----------
+        row : what it shares, one of the rows of Table 1.
+        pair : "en-fr", or "en-en'" for English that is treated as two languages (with row "Sep Emb").
+
+        Raises
+        ------
+        ValueError : an unknown row or language.
+        """
+        if row not in ROWS:
+            raise ValueError(f"row: expected one of {', '.join(ROWS)}; got {row!r}")
+        languages = split_pair(pair)
+        self.source.check_languages(*languages)
+        changes: dict[str, Any] = {"languages": languages}
+        if row == "Wiki-CC":
+            changes["domains"] = self._other_domain(languages)
+        source = self.source.model_copy(update=changes)
+        return self._changed(
+            "bilingual", seed, name=f"{row} {pair}", source=source, **self._parts(row)
+        )
+
+    def monolingual(self, language: str, seed: int) -> ModelSpec:
+        """Specify a model of one language; "en'" is English again, from another random start.
+
+        Raises
+        ------
+        ValueError : an unknown language.
+        """
+        self.source.check_languages(language)
+        own = language.removesuffix(_TWICE)
+        source = self.source.model_copy(update={"languages": (own,)})
+        again = 1000 if own != language else 0  # no run has a seed as high
+        return self._changed("monolingual", seed + again, name=language, source=source)
+
+    @property
+    def third(self) -> int:
+        """Number of layers in the lower third: the 3 of the paper's 8 in "L1-3"."""
+        return round(self._depth / 3)
+
+    @property
+    def most(self) -> int:
+        """Number of layers in the lower three quarters: the 6 of the paper's 8 in "L1-6"."""
+        return round(3 / 4 * self._depth)
+
+    @property
+    def _depth(self) -> int:
+        return int({**self.encoder, **self.models["bilingual"].encoder}["num_hidden_layers"])
+
+    def _parts(self, row: str) -> dict[str, Any]:
+        """What a row of the table says about vocabularies and about what languages share."""
+        if row in ("Default anchors", "No anchors"):
+            return {"tokenization": "separate" if row == "Default anchors" else "prefixed"}
+        if row == "Extra anchors":
+            return {"code_switch": self.code_switching}
+        parts: dict[str, Any] = {}
+        if row.startswith("Sep Emb"):
+            parts = {"tokenization": "separate", "separate_embeddings": True}
+        if row.endswith(("L1-3", "L1-6")):
+            last = self.third if row.endswith("3") else self.most
+            parts["separate_layers"] = tuple(range(1, last + 1))
+        return parts
+
+    def _other_domain(self, languages: tuple[str, str]) -> dict[str, Any]:
+        """The domains of all languages of the row "Wiki-CC"."""
+        other = self.other_domain if self.source.kind == "artificial" else (self.other_domain,)
+        return {**(self.source.domains or {}), languages[1]: other}
+
+    def _changed(self, model: str, seed: int, **changes: Any) -> ModelSpec:
+        spec = self.spec(model, seed)
+        values = {name: getattr(spec, name) for name in ModelSpec.model_fields}
+        return ModelSpec(**values | changes)
