@@ -122,7 +122,7 @@ rule notebook_of_seed:
         f"{BUILD}/logs/seeds/{{seed}}/{{name}}.log",
     shell:
         "XSIM_CACHE={CACHE:q} XSIM_BUILD={BUILD:q}/seeds/{wildcards.seed}"
-        " xsim run {wildcards.name} --profile {PROFILE} --seeds {wildcards.seed} > {log} 2>&1"
+        " xsim run {wildcards.name} --profile {PROFILE} --seeds {wildcards.seed} --recorded > {log} 2>&1"
 
 
 rule record:

@@ -160,3 +160,33 @@ def test_train_prints_the_history_and_where_the_checkpoint_is(home, monkeypatch)
     assert lines[0].split() == ["step", "tokens", "learning_rate", "training_loss", "loss"]
     assert [line.split()[0] for line in lines[1:4]] == ["4", "8", "12"]
     assert lines[4].startswith(str(home / "cache" / "zoo"))
+
+
+def test_recorded_runs_measure_what_the_profile_says_unless_told_otherwise(monkeypatch):
+    """`make record` must not lose the languages that a live build has no time for."""
+    monkeypatch.delenv("XSIM_HOME")  # the project's own notebooks
+    given = []
+    monkeypatch.setattr(
+        "xsim_lib.notebooks.execute", lambda name, parameters, output: given.append(parameters)
+    )
+    page = ("run", "align2021/random_init", "--seeds", "2")
+    ask(*page)
+    ask(*page, "--recorded")
+    ask(*page, "--recorded", "--set", "sources=[ru]")
+    ask("run", "align2021/parsing_transfer", "--recorded")
+    assert [p.get("sources") for p in given] == [None, ["en", "ru", "ar"], ["ru"], None]
+    assert all(p["profile"] == "mini" for p in given)
+
+
+def test_what_recorded_runs_set_are_parameters_that_the_notebooks_have(monkeypatch):
+    """A name that no notebook knows would only be noticed hours into `make record`."""
+    monkeypatch.delenv("XSIM_HOME")
+    import papermill
+
+    from xsim_lib import paths
+
+    for paper in profiles.papers():
+        for profile in ("smoke", "mini", "real", "paper"):
+            for name, wider in profiles.settings(paper, profile).recorded.items():
+                file = paths.root() / "notebooks" / paper / f"{name}.ipynb"
+                assert set(wider) <= set(papermill.inspect_notebook(str(file)))

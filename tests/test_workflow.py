@@ -223,7 +223,7 @@ def test_new_records_rerun_the_page_that_shows_them_but_not_the_runs_that_make_t
 def test_record_runs_every_figure_once_per_seed_and_collects(project):
     code, calls, log = _make(project, "record", seeds=2)
     assert code == 0, log
-    wanted = [f"{RUN} --seeds {k}" for k in (1, 2)] + ["collect --profile mini"]
+    wanted = [f"{RUN} --seeds {k} --recorded" for k in (1, 2)] + ["collect --profile mini"]
     wanted += [f"train anc2022 --profile mini --model m --seed {k}" for k in (1, 2)]
     assert calls == sorted(wanted)
     assert (project / "_build/mini/seeds/2/mini/notebooks/anc2022/fig1_a.ipynb").is_file()

@@ -53,6 +53,9 @@ def run(
         list[str] | None, typer.Option("--set", help="parameter=YAML, such as pairs=[en-fr]")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="where the executed notebook goes")] = None,
+    recorded: Annotated[
+        bool, typer.Option("--recorded", help="measure all that recorded runs of this page measure")
+    ] = False,
 ) -> None:
     """Execute one notebook."""
     from xsim_lib import notebooks, profiles
@@ -65,8 +68,13 @@ def run(
         if not equals:
             raise ValueError(f"--set: expected parameter=value, got {assignment!r}")
         parameters[name] = yaml.safe_load(value)
+    found = notebooks.find(notebook)
+    paper = found.parent.name
     # Here, before a kernel is started: in the notebook it would be a long traceback.
-    profiles.check(notebooks.find(notebook).parent.name, parameters["profile"])
+    profiles.check(paper, parameters["profile"])
+    if recorded and paper in profiles.papers():
+        wider = profiles.settings(paper, parameters["profile"]).recorded.get(found.stem, {})
+        parameters = wider | parameters
     typer.echo(notebooks.execute(notebook, parameters, output=out))
 
 

@@ -107,6 +107,8 @@ class Settings(Strict):
     truncate : cut them to this many tokens (the authors of anc2022: 100); None refuses longer ones.
     seeds : training seeds of a live build. The sweep's seed is never among them: settings are
         chosen on one seed and reported on others.
+    recorded : notebook -> parameters of its recorded runs, which may measure more than a live build has
+        time for: ``{"random_init": {"sources": ["en", "ru", "ar"]}}``.
     encoder, training, vocabulary : shared by all `models`, which override them.
     groups : sets of models that are compared with each other. A list of names will do; a mapping
         may give them text and pairs of their own. Models of no group are "schemes".
@@ -117,6 +119,7 @@ class Settings(Strict):
     n_parallel: int = Field(gt=3)
     truncate: int | None = Field(None, gt=2)
     seeds: tuple[int, ...] = Field(min_length=1)
+    recorded: dict[str, dict[str, Any]] = Field(default_factory=dict)
     vocabulary: int | None = Field(None, gt=0)
     lowercase: bool = False
     encoder: dict[str, int | float | str | bool] = Field(default_factory=dict)
