@@ -288,6 +288,16 @@ def test_the_best_of_several_starts_is_kept():
     assert again.start_errors == found.start_errors
 
 
+def test_every_start_is_random_if_wanted():
+    slices = noise_slices(15)
+    random, svd = (parafac2(slices, 3, init=i, seed=5, max_iter=40) for i in ("random", "svd"))
+    assert random.errors != svd.errors
+    assert random.errors == parafac2(slices, 3, init="random", seed=5, max_iter=40).errors
+    assert random.errors != parafac2(slices, 3, init="random", seed=6, max_iter=40).errors
+    two = parafac2(slices, 3, init="svd", starts=2, seed=4, max_iter=40)
+    assert two.start_errors == (svd.errors[-1], random.errors[-1])
+
+
 def test_degenerate_components_are_reported():
     """Noise at high rank makes components that cancel; planted orthogonal ones do not."""
     slices, _ = planted(16, n=12, rows=40, columns=30)
@@ -306,6 +316,7 @@ def test_degenerate_components_are_reported():
         ({"tol": -1}, "tol: expected a number from 0 to 1, got -1"),
         ({"max_iter": 0}, "max_iter: expected an integer"),
         ({"starts": 0}, "starts: expected an integer"),
+        ({"init": "zeros"}, "init: expected one of 'svd', 'random', got 'zeros'"),
         ({"inner": 0}, "inner: expected an integer"),
         ({"compression": "some"}, "compression: expected one of 'auto', 'off', got 'some'"),
         ({"compression": 1.0}, "compression: expected a share below 1, got 1.0"),

@@ -212,6 +212,19 @@ def test_shuffled_leaves_agree_by_chance_only():
     assert (wrong["p"] > 0.3).all()
 
 
+def test_misplaced_counts_what_the_nearest_clade_has_wrong():
+    tree = "(((a1,a2),(a3,b1)),((b2,b3),c));"
+    assert f.misplaced(tree, ["a1", "a2"]) == 0
+    assert f.misplaced(tree, ["a1", "a2", "a3"]) == 1  # b1 too many, or a3 too few
+    assert f.misplaced(tree, ["b1", "b2", "b3"]) == 1  # b1 too few
+    assert f.misplaced(tree, ["a1", "b1", "c"]) == 2  # any one of them alone
+    assert f.misplaced(tree, ["a1", "a2", "a3", "b1", "b2", "b3", "c"]) == 0
+    with pytest.raises(ValueError, match=r"group: the tree has a1, .*; got 'x'"):
+        f.misplaced(tree, ["a1", "x"])
+    with pytest.raises(ValueError, match="at least 2 languages, got a1"):
+        f.misplaced(tree, ["a1"])
+
+
 def test_related_languages_form_the_tree_they_were_made_from():
     """Planted: languages of a family scale the components alike; slices share nothing else."""
     rng = np.random.default_rng(4)

@@ -5,9 +5,11 @@ from xsim_lib.factorization.phylogeny import (
     average_distances,
     compare_trees,
     cosine_distances,
+    misplaced,
     permutation_baseline,
     upgma,
 )
+from xsim_lib.factorization.planted import Planted, congruence, plant
 from xsim_lib.factorization.signatures import (
     cross_covariances,
     mean_signatures,
@@ -19,16 +21,20 @@ from xsim_lib.factorization.trends import layer_trends
 
 __all__ = [
     "Parafac2",
+    "Planted",
     "average_distances",
     "compare_trees",
+    "congruence",
     "cosine_distances",
     "cross_covariances",
     "layer_trends",
     "mean_signatures",
+    "misplaced",
     "order_agreement",
     "parafac2",
     "parafac2_tensorly",
     "permutation_baseline",
+    "plant",
     "signatures",
     "upgma",
 ]

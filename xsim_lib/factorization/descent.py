@@ -36,6 +36,7 @@ class Options:
     inner: int | None
     compression: float | str
     dtype: str
+    init: str = "svd"
 
 
 @dataclass
@@ -201,7 +202,7 @@ class Descent:
         like = {"dtype": self.directions.dtype, "device": self.directions.device}
         c = self.directions[:, :rank]
         a = torch.ones(n, rank, **like)
-        if number:
+        if number or self.options.init == "random":
             random = torch.Generator().manual_seed(self.options.seed + number)
             wide = min(2 * rank, self.directions.shape[1])
             turn = torch.linalg.qr(torch.randn(wide, rank, generator=random, dtype=torch.float64)).Q

@@ -170,6 +170,42 @@ def permutation_baseline(
     return pd.DataFrame(rows, columns=["measure", "value", "mean", "low", "high", "p"])
 
 
+def misplaced(tree: str, group: Iterable[str]) -> int:
+    r"""How far a group of languages is from being a clade: what the nearest clade has wrong.
+
+    .. math:: \min_v |L(v) \mathbin{\triangle} G|
+
+    over all nodes v with the leaves L(v) below them, leaves and the root included.
+
+    Parameters
+    ----------
+    tree : Newick string.
+    group : at least two of its leaves.
+
+    Returns
+    -------
+    int: languages too many plus languages too few; 0 is a clade, at most one less than the group has.
+
+    Raises
+    ------
+    ValueError : fewer than two languages, or one that the tree does not have.
+    """
+    wanted, clades = set(group), []
+
+    def walk(node: Node) -> set[str]:
+        below = set().union(*map(walk, node.children)) if node.children else {node.name}
+        clades.append(below)
+        return below
+
+    everything = walk(parse_newick(tree))
+    if len(wanted) < 2:
+        raise ValueError(f"group: expected at least 2 languages, got {', '.join(wanted) or 'none'}")
+    if not wanted <= everything:
+        unknown = sorted(wanted - everything)
+        raise ValueError(f"group: the tree has {', '.join(sorted(everything))}; got {unknown[0]!r}")
+    return min(len(clade ^ wanted) for clade in clades)
+
+
 @dataclass(frozen=True)
 class _Tree:
     """Leaves in alphabetical order, and between every two: path length and depth of their ancestor."""

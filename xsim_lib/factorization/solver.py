@@ -75,6 +75,7 @@ def parafac2(
     tol: float = 1e-8,
     max_iter: int = 1000,
     starts: int = 1,
+    init: str = "svd",
     seed: int = 0,
     nonnegative: bool = False,
     accelerate: bool = True,
@@ -101,8 +102,10 @@ def parafac2(
     tol : stop when the squared error has fallen by less than `tol` of itself per sweep, on average
         over the last 5. (tensorly 0.7 compares two sweeps by the same measure, 0.10 the error itself.)
     max_iter : sweeps per start at most.
-    starts : the first start is tensorly's "svd" (A = 1, B = I, C the leading right singular
-        vectors of all slices), others are random in `seed`; each runs to its end, the best is kept.
+    starts : each runs to its end, the best is kept.
+    init : "svd" | "random"
+        The first start is tensorly's "svd" (A = 1, B = I, C the leading right singular vectors of all
+        slices) or random in `seed`, as all others are.
     seed : of the random starts.
     nonnegative : A >= 0, as in the paper's calls (`nn_modes=[0]`).
     accelerate : extrapolate between sweeps (`acceleration.Extrapolation`); False is plain ALS.
@@ -151,6 +154,7 @@ def parafac2(
         else validation.number("inner", inner, low=1, high=100, integer=True),
         compression=_compression(compression),
         dtype=str(validation.one_of("dtype", dtype, (torch.float64, torch.float32))),
+        init=validation.one_of("init", init, ("svd", "random")),
     )
     if target_error is not None:
         validation.number("target_error", target_error, low=0, high=1)
