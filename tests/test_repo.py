@@ -188,7 +188,7 @@ LAYERS = (
     "batching centred hashing models paths ranks romanise texts tidy validation",
     "artificial comoments corpora correlations fitting layouts loading notebooks provenance random_init resampling spans tokenization workflow",
     "architecture bilingual classifier factorization left_out moments normformer pretraining records representations scores sources words",
-    "attachment bilstm cca cka directions finetuning plots reported signature_run sums zoo",
+    "attachment bilstm cca cka directions finetuning language_properties plots reported signature_run sums zoo",
     "kernels wordtask",
     "parsing tagging",
     "ablations transfer",
