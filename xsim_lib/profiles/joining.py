@@ -1,22 +1,67 @@
-"""Settings of the pages that join models of single languages by a rotation (Figures 4 to 7)."""
+"""Settings of the pages that join models of single languages by a rotation (Figures 4 to 8)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Literal
+
 from pydantic import Field
 
+from xsim_lib.parsing import ParserSettings
 from xsim_lib.profiles.common import Strict
+from xsim_lib.sources import Source
+from xsim_lib.tagging import TaggerSettings
+from xsim_lib.transfer import Task
 
 __all__ = ["Joining"]
 
 
 class Joining(Strict):
-    """What the pages on monolingual models read.
+    """What the pages on monolingual models read and fine-tune.
 
     Attributes
     ----------
-    words : sentences per language that words in context are averaged over.
-    sentences : parallel sentences of every pair.
+    words : sentences per language over which words in context are averaged, and counted for the
+        baseline vectors.
+    folds : parts of the dictionary that are tested in turn, each with a rotation fitted on the others;
+        None takes the dictionary's own parts for training and for testing, once.
+    sentences : of the parallel sentences of a pair, so many fit the rotation and the rest are searched.
+    linked : parallel sentences whose linked words are the dictionary of words in context.
+    layers : hidden states that are joined, 0 the embedding layer; None for all.
+    new_layers : trained on top of the joined state (the paper: 4, with encoders of 8).
+    tasks : what the new layers learn.
+    train, test : annotated sentences per language, at most.
+    parsing, ner, pos : how each task is learned.
     """
 
     words: int = Field(gt=1)
-    sentences: int = Field(gt=3)
+    folds: int | None = Field(None, gt=1)
+    sentences: int = Field(gt=1)
+    linked: int = Field(gt=0)
+    layers: tuple[int, ...] | None = Field(None, min_length=1)
+    new_layers: int = Field(4, gt=0)
+    tasks: tuple[Literal["parsing", "ner", "pos"], ...] = Field(min_length=1)
+    train: int = Field(gt=1)
+    test: int = Field(gt=1)
+    parsing: ParserSettings
+    ner: TaggerSettings
+    pos: TaggerSettings
+
+    def task(self, name: str, source: Source, languages: Sequence[str], seed: int) -> Task:
+        """What a run with `seed` learns in the first language and is tried on in those that have a test.
+
+        Raises
+        ------
+        ValueError : the first language has no annotated sentences to train on.
+        """
+        tested = source.annotated(name, "test")
+        return Task(
+            name,
+            getattr(self, name).model_copy(update={"seed": seed}),
+            source.treebank(languages[0], self.train, "train", name),
+            {
+                language: source.treebank(language, self.test, "test", name)
+                for language in languages
+                if language in tested
+            },
+        )
