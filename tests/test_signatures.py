@@ -136,6 +136,28 @@ def test_a_pair_that_lacks_a_category_counts_as_far_apart_or_not_at_all():
         f.average_distances([])
 
 
+def test_distances_agree_by_rank_and_by_name():
+    rng = np.random.default_rng(7)
+    names = list("abcde")
+    one, two = (
+        pd.DataFrame(scipy.spatial.distance.squareform(rng.uniform(size=10)), names, names)
+        for _ in range(2)
+    )
+    assert f.distance_agreement(one, np.exp(one)) == pytest.approx(1)
+    upper = np.triu_indices(5, 1)
+    expected = scipy.stats.spearmanr(one.to_numpy()[upper], two.to_numpy()[upper]).statistic
+    assert f.distance_agreement(one, two) == pytest.approx(expected)
+    turned = two.iloc[::-1, ::-1]
+    assert f.distance_agreement(one, turned) == pytest.approx(expected)
+    holed = two.copy()
+    holed.loc["a"] = holed["a"] = np.nan
+    rest = names[1:]
+    expected = f.distance_agreement(one.loc[rest, rest], two.loc[rest, rest])
+    assert f.distance_agreement(one, holed) == pytest.approx(expected)
+    with pytest.raises(ValueError, match="two: expected the languages of one, differ in a"):
+        f.distance_agreement(one, two.loc[rest, rest])
+
+
 @few
 @given(seed=seeds, n=st.integers(3, 12))
 def test_upgma_keeps_the_distances_that_scipy_gives(seed, n):

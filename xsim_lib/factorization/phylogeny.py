@@ -71,6 +71,23 @@ def average_distances(tables: Iterable[pd.DataFrame], *, missing: float = 1.0) -
     return pd.DataFrame(mean, index=languages, columns=languages)
 
 
+def distance_agreement(one: pd.DataFrame, two: pd.DataFrame) -> float:
+    """Spearman correlation of two tables of distances, over the pairs of languages that both have.
+
+    Pairs are not independent, so no p-value comes with it; -1 to 1, nan where a table does not vary.
+
+    Raises
+    ------
+    ValueError : the languages differ.
+    """
+    if set(one.index) != set(two.index):
+        odd = sorted(set(one.index) ^ set(two.index))
+        raise ValueError(f"two: expected the languages of one, differ in {', '.join(odd)}")
+    upper = np.triu_indices(len(one), 1)
+    pairs = [x.loc[one.index, one.index].to_numpy(np.float64)[upper] for x in (one, two)]
+    return float(pd.Series(pairs[0]).corr(pd.Series(pairs[1]), method="spearman"))
+
+
 def upgma(distances: pd.DataFrame) -> str:
     """Tree of average linkage as a Newick string; branch lengths add up to the distances it implies.
 
