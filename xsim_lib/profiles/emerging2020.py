@@ -6,12 +6,13 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from xsim_lib import texts
+from xsim_lib.ablations import METRICS, Task
 from xsim_lib.bilingual import CodeSwitching
-from xsim_lib.claims.emerging2020 import METRICS, ROWS
-from xsim_lib.finetuning import ClassifierSettings
+from xsim_lib.claims.emerging2020 import ROWS
 from xsim_lib.parsing import ParserSettings
+from xsim_lib.profiles.common import Classification, Strict
 from xsim_lib.profiles.common import Settings as Shared
-from xsim_lib.profiles.common import Strict
 from xsim_lib.profiles.joining import Joining
 from xsim_lib.sources import split_pair
 from xsim_lib.tagging import TaggerSettings
@@ -28,13 +29,12 @@ class Transfer(Strict):
 
     Attributes
     ----------
-    train, test : labelled items per language, at most.
-    nli, ner, parsing : how each task is fine-tuned.
+    train, test : sentences per language, at most.
+    ner, parsing : how each task is fine-tuned; `Settings.classification` says so of inference.
     """
 
     train: int = Field(gt=1)
     test: int = Field(gt=1)
-    nli: ClassifierSettings
     ner: TaggerSettings
     parsing: ParserSettings
 
@@ -46,7 +46,8 @@ class Settings(Shared):
     ----------
     rows : kinds of bilingual model that are measured, named as the rows of Table 1.
     tasks : what is fine-tuned.
-    transfer : labelled text and fine-tuning.
+    classification : items and fine-tuning of "nli", and the languages that have them.
+    transfer : treebanks and fine-tuning of "ner" and "parsing".
     other_domain : domain of the second language's text in row "Wiki-CC".
     code_switching : of row "Extra anchors".
     joining : what the pages on monolingual models measure.
@@ -54,6 +55,7 @@ class Settings(Shared):
 
     rows: tuple[str, ...] = Field(min_length=1)
     tasks: tuple[Literal["nli", "ner", "parsing"], ...] = Field(tuple(METRICS), min_length=1)
+    classification: Classification
     transfer: Transfer
     other_domain: str
     code_switching: CodeSwitching = CodeSwitching()
@@ -104,6 +106,39 @@ class Settings(Shared):
         again = 1000 if own != language else 0  # no run has a seed as high
         return self._changed("monolingual", seed + again, name=language, source=source)
 
+    def task(self, name: str, pair: str, seed: int) -> Task:
+        """What a run with `seed` fine-tunes in the first language of a pair, and where it is tested.
+
+        Raises
+        ------
+        ValueError : a task that this profile does not have, or not in both languages.
+        """
+        if name not in self.tasks:
+            raise ValueError(f"task: expected one of {', '.join(self.tasks)}; got {name!r}")
+        if name not in self.tasks_of(pair):
+            raise ValueError(f"pair: {name} cannot be tested in both languages of {pair!r}")
+        source, target = split_pair(pair)
+        settings = self.classification.settings if name == "nli" else getattr(self.transfer, name)
+        return Task(
+            name,
+            settings.model_copy(update={"seed": seed}),
+            self._labelled(name, source, "train"),
+            {language: self._labelled(name, language, "test") for language in (source, target)},
+        )
+
+    def tasks_of(self, pair: str) -> tuple[str, ...]:
+        """The tasks that can be learned in the first language of a pair and tested in both."""
+        source, target = split_pair(pair)
+        found = []
+        for name in self.tasks:
+            if name == "nli":
+                train = test = self.classification.languages
+            else:
+                train, test = (self.source.annotated(name, split) for split in ("train", "test"))
+            if source in train and {source, target} <= set(test):
+                found.append(name)
+        return tuple(found)
+
     @property
     def third(self) -> int:
         """Number of layers in the lower third: the 3 of the paper's 8 in "L1-3"."""
@@ -117,6 +152,13 @@ class Settings(Shared):
     @property
     def _depth(self) -> int:
         return int({**self.encoder, **self.models["bilingual"].encoder}["num_hidden_layers"])
+
+    def _labelled(
+        self, task: str, language: str, split: Literal["train", "test"]
+    ) -> texts.Classification | texts.Treebank:
+        if task == "nli":
+            return self.source.classification(language, getattr(self.classification, split), split)
+        return self.source.treebank(language, getattr(self.transfer, split), split, task)
 
     def _parts(self, row: str) -> dict[str, Any]:
         """What a row of the table says about vocabularies and about what languages share."""
