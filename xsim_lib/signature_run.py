@@ -9,36 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
-from filelock import FileLock
-from torch import Tensor
 from tqdm import tqdm
 
-from xsim_lib import factorization, paths
-from xsim_lib.batching import by_length
-from xsim_lib.categories import CATEGORIES, categories
-from xsim_lib.fitting import weights_hash
-from xsim_lib.hashing import atomic_write, code_hash, stable_hash
-from xsim_lib.loading import token_limit
+from xsim_lib import factorization
+from xsim_lib.categories import CATEGORIES
+from xsim_lib.covariances import ALL, cached_code_hash, covariances, kept_arrays
+from xsim_lib.hashing import stable_hash
 from xsim_lib.models import LoadedModel, untrained
-from xsim_lib.texts import Treebank
-from xsim_lib.words import encode_words
 
 if TYPE_CHECKING:
     from xsim_lib.experiment import Run
     from xsim_lib.profiles.parafac2023 import Settings
 
-__all__ = ["ALL", "Signatures", "Solution", "measure", "solve", "word_states"]
-
-ALL = ""  # the category of every word
-_BATCH = 8192  # tokens, padding included
-_READING = ("xsim_lib.signature_run", "xsim_lib.words", "xsim_lib.models", "xsim_lib.categories")
+__all__ = ["ALL", "Signatures", "Solution", "measure", "overview", "solve"]
 
 
 @dataclass(frozen=True)
@@ -135,6 +123,21 @@ class Signatures:
         return pd.concat(rows, ignore_index=True).assign(**{**about, **constant})
 
 
+def overview(run: Run) -> pd.DataFrame:
+    """`Run.overview` with what these pages read and factorise in the place of pairs of languages."""
+    settings, wanted = run.settings, run.settings.factorization
+    own = {
+        "languages": ", ".join(settings.languages),
+        "annotated sentences": wanted.sentences,
+        "a category needs": f"{wanted.min_words} words",
+        "components": "as many as dimensions" if wanted.rank is None else wanted.rank,
+        "sweeps": f"{wanted.max_iter} at most, or until a change below {wanted.tol:g}",
+    }
+    shown = run.overview()[""].drop(["pairs", "sentences per pair"]).to_dict()
+    judged = {"claims": shown.pop("claims")}
+    return pd.DataFrame({"": shown | own | judged})
+
+
 def measure(
     run: Run,
     seed: int,
@@ -189,7 +192,7 @@ def measure(
         spec = settings.multilingual(seed, romanised=romanised)
         multilingual = run.trained(spec, f"multilingual {label}/{seed}").load()
     shared = untrained(multilingual, seed) if baseline else multilingual
-    covariances, counts = {}, {}
+    slices, counts = {}, {}
     bar = tqdm(chosen, desc=f"{label}, seed {seed}", unit="language", disable=not progress)
     for language in bar:
         own = (monolingual or {}).get(language)
@@ -199,13 +202,13 @@ def measure(
             own = run.trained(spec, f"{spec.name}{' romanised' * latin}/{seed}").load()
         own = untrained(own, _control(seed)) if baseline else own
         bank = source.treebank(language, wanted.sentences, "test", "pos")
-        found = _covariances(shared, own, bank, wanted.max_length)
+        found = covariances(shared, own, bank, wanted.max_length)
         counts[language] = found.pop("counts")
-        covariances[language] = found
+        slices[language] = found
     depth = shared.model.config.num_hidden_layers
     words = pd.DataFrame(counts, index=[ALL, *CATEGORIES]).T.rename_axis("language")
     return _factorised(
-        covariances,
+        slices,
         words,
         depth,
         wanted.layers if layers is None else tuple(layers),
@@ -220,7 +223,7 @@ def _control(seed: int) -> int:
     return seed + 1000
 
 
-def _factorised(covariances, words, depth, layers, names, wanted, progress) -> Signatures:
+def _factorised(found_of, words, depth, layers, names, wanted, progress) -> Signatures:
     layers = tuple(range(depth + 1)) if layers is None else layers
     for layer in layers:
         if not 0 <= layer <= depth:
@@ -232,7 +235,7 @@ def _factorised(covariances, words, depth, layers, names, wanted, progress) -> S
     for layer, category in tqdm(tasks, desc="PARAFAC2", unit="slice set", disable=not progress):
         slices = {
             language: own[f"{layer}/{category}"] if enough.loc[language, category] else None
-            for language, own in covariances.items()
+            for language, own in found_of.items()
         }
         present = next(x for x in slices.values() if x is not None)
         rank = min(present.shape) if wanted.rank is None else wanted.rank
@@ -253,9 +256,8 @@ def solve(
         "slices": {k: None if x is None else stable_hash(x) for k, x in slices.items()},
         "names": tuple(slices),
         "options": (rank, tol, max_iter),
-        "code": _code("xsim_lib.factorization"),
+        "code": cached_code_hash("xsim_lib.factorization"),
     }
-    path = _path("solutions", key)
 
     def compute() -> dict[str, object]:
         found = factorization.parafac2(
@@ -263,7 +265,7 @@ def solve(
         )
         return {name: getattr(found, name) for name in Solution.__dataclass_fields__}
 
-    kept = _kept(path, compute)
+    kept = kept_arrays("solutions", key, compute)
     return Solution(
         names=tuple(map(str, kept["names"])),
         **{k: kept[k] for k in ("A", "B", "C", "errors")},
@@ -272,130 +274,5 @@ def solve(
     )
 
 
-def _covariances(
-    multilingual: LoadedModel, monolingual: LoadedModel, bank: Treebank, max_length: int
-) -> dict[str, np.ndarray]:
-    """``"layer/category"`` -> covariance, for all layers and categories; "counts": words of each."""
-    depths = [m.model.config.num_hidden_layers for m in (multilingual, monolingual)]
-    if depths[0] != depths[1]:
-        raise ValueError(
-            f"monolingual: expected {depths[0]} layers as {multilingual.name} has, "
-            f"{monolingual.name} has {depths[1]}"
-        )
-    key = {
-        "models": [_identity(m) for m in (multilingual, monolingual)],
-        "words": [[(t.form, t.feats) for t in s.tokens] for s in bank.sentences],
-        "max_length": max_length,
-        "code": _code(*_READING),
-    }
-
-    def compute() -> dict[str, np.ndarray]:
-        sides = [word_states(m, bank, max_length) for m in (multilingual, monolingual)]
-        both = set(sides[0][0]) & set(sides[1][0])  # another tokenizer may cut sentences elsewhere
-        shown = {
-            (s, w): categories(token.feats)
-            for s, sentence in enumerate(bank.sentences)
-            for w, token in enumerate(sentence.tokens)
-            if (s, w) in both
-        }
-        found: dict[str, np.ndarray] = {"counts": np.zeros(1 + len(CATEGORIES), dtype=np.int64)}
-        for number, category in enumerate((ALL, *CATEGORIES)):
-            members = {w for w, own in shown.items() if category == ALL or category in own}
-            found["counts"][number] = len(members)
-            if len(members) < 2:
-                continue
-            ids, rows = zip(*(_of(members, *side) for side in sides), strict=True)
-            for layer in range(depths[0] + 1):
-                one = {bank.language: (ids[0], rows[0][layer])}
-                other = {bank.language: (ids[1], rows[1][layer])}
-                slices = factorization.cross_covariances(one, other)
-                found[f"{layer}/{category}"] = slices[bank.language].astype(np.float32)
-        return found
-
-    return _kept(_path("covariances", key), compute)
-
-
-def _of(
-    members: set[tuple[int, int]], ids: list[tuple[int, int]], states: Tensor
-) -> tuple[list[tuple[int, int]], Tensor]:
-    places = [k for k, word in enumerate(ids) if word in members]
-    return [ids[k] for k in places], states[:, places].double()
-
-
-@torch.no_grad()
-def word_states(
-    loaded: LoadedModel, bank: Treebank, max_length: int
-) -> tuple[list[tuple[int, int]], Tensor]:
-    r"""State of every word at every layer: the mean over its sub-words.
-
-    Parameters
-    ----------
-    bank : annotated sentences; only their words are read.
-    max_length : longest sequence; sub-words beyond are not read.
-
-    Returns
-    -------
-    ids, states : (sentence, word) of every word that was read, from 0, and (n_layers + 1, n_words,
-        n_features) in float32 on the CPU, in that order.
-    """
-    forms = [[token.form for token in sentence.tokens] for sentence in bank.sentences]
-    read = encode_words(loaded.tokenizer, forms, min(max_length, token_limit(loaded)))
-    ids = [(s, w) for s, n in enumerate(read.n_read) for w in range(n)]
-    first_word = np.cumsum(read.n_read) - read.n_read
-    # Words stand between the special tokens; the last one ends where those after the sentence start.
-    after = loaded.tokenizer.num_special_tokens_to_add() - read.rows[0]["first"][0]
-    owners = []
-    for row, start in zip(read.rows, first_word, strict=True):
-        edges = [*row["first"], len(row["input_ids"]) - after]
-        owner = np.full(len(row["input_ids"]), -1)
-        owner[edges[0] : edges[-1]] = start + np.repeat(np.arange(len(edges) - 1), np.diff(edges))
-        owners.append(owner)
-    model, out = loaded.model, None
-    order = np.argsort(read.lengths, kind="stable")
-    for chosen in by_length(order, read.lengths, _BATCH):
-        batch = read.batch(chosen)
-        states = torch.stack(
-            model(
-                input_ids=batch["input_ids"].to(model.device),
-                attention_mask=batch["attention_mask"].to(model.device),
-                output_hidden_states=True,
-            ).hidden_states
-        )
-        states = states.float().cpu()
-        if out is None:
-            out = states.new_zeros(len(states), len(ids), states.shape[-1])
-        for k, sentence in enumerate(chosen):
-            owner = torch.from_numpy(owners[sentence])
-            inside = owner >= 0
-            out.index_add_(1, owner[inside], states[:, k, : len(owner)][:, inside])
-    pieces = np.bincount(np.concatenate(owners)[np.concatenate(owners) >= 0], minlength=len(ids))
-    return ids, out / torch.from_numpy(pieces).float()[:, None]
-
-
-@cache
-def _code(*modules: str) -> str:
-    return code_hash(*modules)
-
-
-def _identity(loaded: LoadedModel) -> str:
-    backend = loaded.tokenizer.backend_tokenizer.to_str()
-    return stable_hash([weights_hash(loaded.model), loaded.model.config.to_dict(), backend])
-
-
 def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _path(kind: str, key: Mapping) -> Path:
-    return paths.cache_dir() / "signatures" / kind / f"{stable_hash(key)[:24]}.npz"
-
-
-def _kept(path: Path, compute) -> dict[str, np.ndarray]:
-    """Read arrays from `path`, computing them first where they are missing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
-        if not path.exists():
-            with atomic_write(path) as temporary:
-                np.savez(temporary, **compute())
-    with np.load(path, allow_pickle=False) as kept:
-        return {name: kept[name] for name in kept.files}
