@@ -154,15 +154,15 @@ def between(
 
     Raises
     ------
-    ValueError : shapes differ, or fewer than 80 sentences.
+    ValueError : shapes differ, or fewer than 40 sentences.
 
     References
     ----------
     Wu, Conneau et al. (2020), section 5.2; Kornblith et al. (2019).
     """
     n, last = x.shape[1], len(x) - 1
-    if n < 4 * _BLOCKS:
-        raise ValueError(f"x: expected at least {4 * _BLOCKS} sentences for intervals, got {n}")
+    if n < 2 * _BLOCKS:
+        raise ValueError(f"x: expected at least {2 * _BLOCKS} sentences for intervals, got {n}")
     blocks = [
         Moments.from_rows(x[:, rows], y[:, rows]) for rows in np.array_split(np.arange(n), _BLOCKS)
     ]

@@ -22,6 +22,7 @@ __all__ = ["Settings", "Transfer"]
 
 _MODELS = ("bilingual", "monolingual")
 _TWICE = "'"  # en' is English once more
+_APART = 1000  # between the seeds of languages; no run has a seed as high
 
 
 class Transfer(Strict):
@@ -94,7 +95,7 @@ class Settings(Shared):
         )
 
     def monolingual(self, language: str, seed: int) -> ModelSpec:
-        """Specify a model of one language; "en'" is English again, from another random start.
+        """Specify a model of one language, each from a random start of its own; "en'" is English again.
 
         Raises
         ------
@@ -103,8 +104,10 @@ class Settings(Shared):
         self.source.check_languages(language)
         own = language.removesuffix(_TWICE)
         source = self.source.model_copy(update={"languages": (own,)})
-        again = 1000 if own != language else 0  # no run has a seed as high
-        return self._changed("monolingual", seed + again, name=language, source=source)
+        # Models that are to be compared must not start from the same random weights.
+        known = self.source.known
+        start = seed + _APART * (known.index(own) + len(known) * (own != language))
+        return self._changed("monolingual", start, name=language, source=source)
 
     def task(self, name: str, pair: str, seed: int) -> Task:
         """What a run with `seed` fine-tunes in the first language of a pair, and where it is tested.
