@@ -186,10 +186,10 @@ def test_importing_the_library_loads_no_torch_and_is_quick():
 LAYERS = (
     "aligned categories trees",
     "batching centred hashing models paths ranks romanise texts tidy validation",
-    "artificial comoments corpora correlations fitting layouts loading notebooks provenance random_init resampling spans tokenization workflow",
+    "artificial comoments corpora correlations fitting layouts lexical_overlap loading notebooks provenance random_init resampling spans tokenization variances workflow",
     "architecture bilingual classifier factorization left_out moments normformer pretraining records representations scores sources words",
     "attachment bilstm cca cka covariances directions finetuning language_properties plots reported sums zoo",
-    "kernels signature_run wordtask",
+    "kernels language_trees signature_plots signature_run wordtask",
     "parsing tagging",
     "ablations transfer",
     "claims profiles similarity",
