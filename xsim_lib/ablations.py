@@ -11,7 +11,7 @@ import copy
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 import pandas as pd
@@ -221,10 +221,16 @@ def _key(views: Mapping[str, LoadedModel], task: Task) -> dict:
         "task": task.name,
         "data": task.data_hash,
         "settings": task.settings,
-        "code": code_hash(*_CODE),
+        "code": _code(),
         "torch": torch.__version__,
         "device": views[task.source].model.device.type,
     }
+
+
+@cache
+def _code() -> str:
+    """Read once: it takes longer than a cell at profile smoke."""
+    return code_hash(*_CODE)
 
 
 def _classifier(
