@@ -112,6 +112,7 @@ class Signatures:
         rows = [
             self.means(category, scale_free=scale_free)
             .stack()
+            .dropna()  # languages without the category
             .rename("value")
             .reset_index()
             .rename(columns={"language": "pair_or_language"})
