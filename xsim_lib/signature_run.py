@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["ALL", "Signatures", "Solution", "measure", "overview", "solve"]
 
 
+EVERY_WORD = "Part of Speech"
+
+
 @dataclass(frozen=True)
 class Solution:
     """What is kept of `factorization.Parafac2`: all but the large projections.
@@ -167,7 +170,8 @@ def measure(
     monolingual : language -> model that takes the place of that language's.
     languages : those that are factorised jointly; None for all.
     layers : 0 is the embedding layer; None takes the profile's, or all.
-    categories : of `categories.CATEGORIES` and `ALL`; None takes all that occur.
+    categories : of `categories.CATEGORIES` and `ALL`; None takes all that occur, without "Part of Speech",
+        which every word has, so that it is `ALL`.
     baseline : "untrained" replaces every model by its architecture with random weights.
     romanised : read, and train, the logographic languages in Latin letters.
 
@@ -230,7 +234,8 @@ def _factorised(found_of, words, depth, layers, names, wanted, progress) -> Sign
         if not 0 <= layer <= depth:
             raise ValueError(f"layers: expected numbers in 0..{depth}, got {layer}")
     enough = words >= wanted.min_words
-    found = [ALL, *CATEGORIES] if names is None else list(names)
+    every = [ALL, *(c for c in CATEGORIES if c != EVERY_WORD)]
+    found = every if names is None else list(names)
     tasks = [(k, c) for c in found if enough[c].sum() > 1 for k in layers]
     solutions = {}
     for layer, category in tqdm(tasks, desc="PARAFAC2", unit="slice set", disable=not progress):
