@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 
@@ -155,39 +155,42 @@ def scores(views: Mapping[str, LoadedModel], task: Task, *, progress: bool = Tru
     return found.assign(variant=np.where(own, f"of {', '.join(others)}", ""))
 
 
-def sharing(views: Mapping[str, LoadedModel]) -> dict[str, int | float]:
+def sharing(
+    views: Mapping[str, LoadedModel], sentences: Mapping[str, Sequence[str]]
+) -> dict[str, int | float]:
     """Count what the first language of a pair shares with the second.
 
     Parameters
     ----------
     views : two languages, each with the model as it sees it, from one call of `Checkpoint.views`.
+    sentences : text of both, from which the sub-words in use are collected.
 
     Returns
     -------
-    pieces : sub-words of the first language's vocabulary. anchors : those of them that the second
-        language's vocabulary also has, with the same embedding. own layers : layers that the second
+    pieces : different sub-words in the first language's sentences. anchors : those of them that have
+        the same embedding as a sub-word in the second language's. own layers : layers that the second
         language does not use. own : share of the first view's weights that the second does not use, in
-        [0, 1]; of one embedding table, the rows of pieces are not told apart.
+        [0, 1] (of one embedding table, the rows of pieces are not told apart).
 
     Raises
     ------
-    ValueError : not two languages.
+    ValueError : not two languages, or sentences of others.
     """
-    if len(views) != 2:
-        raise ValueError(f"views: expected two languages, got {', '.join(views)}")
+    if len(views) != 2 or set(views) != set(sentences):
+        raise ValueError(
+            f"views, sentences: expected the same two languages, got {', '.join(views)} and "
+            f"{', '.join(sentences)}"
+        )
     one, two = views.values()
-    first, second = (view.tokenizer.get_vocab() for view in (one, two))
+    first, second = (_pieces(view, sentences[language]) for language, view in views.items())
     theirs = {id(p) for p in two.model.parameters()}
-    table = id(one.model.word_embeddings.weight) in theirs
-    sizes = {id(p): p.numel() for p in one.model.parameters()}
-    layers = one.model.layers
-    own_layers = sum(id(next(layer.parameters())) not in theirs for layer in layers)
-    special = set(one.tokenizer.all_special_ids)
+    own = [p for p in one.model.parameters() if id(p) not in theirs]
+    one_table = one.model.word_embeddings.weight is two.model.word_embeddings.weight
     return {
-        "pieces": len(first) - len(special),
-        "anchors": table * sum(second.get(p) == k and k not in special for p, k in first.items()),
-        "own layers": own_layers,
-        "own": sum(n for p, n in sizes.items() if p not in theirs) / sum(sizes.values()),
+        "pieces": len(first),
+        "anchors": len(first & second) if one_table else 0,
+        "own layers": sum(id(next(x.parameters())) not in theirs for x in one.model.layers),
+        "own": sum(p.numel() for p in own) / sum(p.numel() for p in one.model.parameters()),
     }
 
 
@@ -225,6 +228,12 @@ def _key(views: Mapping[str, LoadedModel], task: Task) -> dict:
         "torch": torch.__version__,
         "device": views[task.source].model.device.type,
     }
+
+
+def _pieces(view: LoadedModel, sentences: Sequence[str]) -> set[int]:
+    """Ids in use, without the special ones."""
+    encoded = view.tokenizer(list(sentences), add_special_tokens=False)["input_ids"]
+    return {piece for row in encoded for piece in row} - set(view.tokenizer.all_special_ids)
 
 
 @cache

@@ -40,16 +40,19 @@ run.overview()
 #
 # "L1-3" and "L1-6" are the paper's names for the lower three and six of its eight layers; here they are the lower third and
 # the lower three quarters. All models of one pair have the same sizes, see the same number of tokens, and draw every batch
-# from one language. An *anchor* is a sub-word that both vocabularies have and that has one embedding. "Own" is the share of
-# a language's weights that the other language does not use. Both are counted in the models, those of the first pair and seed.
+# from one language. An *anchor* is a sub-word that is used in both languages and has one embedding. "Own" is the share of
+# English's weights that the other language does not use. Both are counted, in parallel sentences and in the models of the
+# first pair and seed.
 
 # %% tags=["hide-input"]
 first, shared = run.pairs[0], {}
+text = settings.source.parallel(first, settings.n_parallel).sentences
 for row in tqdm(settings.rows, desc=first, unit="model"):
     spec = settings.bilingual(row, first, run.seeds[0])
     checkpoint = run.trained(spec, f"{row} {first}/{run.seeds[0]}")
-    shared[row] = ablations.sharing(checkpoint.views()) | {"vocabulary": spec.tokenization}
-pd.DataFrame(shared).T[["vocabulary", "pieces", "anchors", "own layers", "own"]]
+    shared[row] = ablations.sharing(checkpoint.views(), text) | {"vocabulary": spec.tokenization}
+shared = pd.DataFrame(shared).T[["vocabulary", "pieces", "anchors", "own layers", "own"]]
+shared.assign(own=shared["own"].map("{:.2f}".format))
 
 # %% [markdown]
 # ## Fine-tune in English, read the other language
@@ -110,16 +113,18 @@ paper = reported.as_records("emerging2020", ["table1"])
 def table(records):
     """Means over seeds: a row per model, a column per task and pair."""
     own = records.frame.query("baseline == '' and variant == ''")
-    return own.pivot_table("value", "model", ["task", "pair_or_language"], sort=False)
+    return own.pivot_table("value", "model", ["task", "pair_or_language"])
 
 
-ours, printed = table(run.records).reindex(settings.rows), table(paper)
+cells = [(task, pair) for task in settings.tasks for pair in run.pairs]
+ours, printed = table(run.records).loc[list(settings.rows)], table(paper)
 pd.DataFrame(
     {
         column: [
             f"{ours.loc[row, column]:.1f} ({printed.loc[row, column]:.1f})" for row in ours.index
         ]
-        for column in ours.columns
+        for column in cells
+        if column in ours
     },
     index=ours.index,
 ).rename_axis(columns=["task", "pair"])
