@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from xsim_lib import language_trees as trees
+from xsim_lib import profiles
 from xsim_lib.artificial.tree import leaves, nested, parse_newick, path_lengths
 from xsim_lib.factorization import average_distances, cosine_distances, misplaced
 from xsim_lib.lexical_overlap import lexical_distances
@@ -62,6 +63,23 @@ def test_languages_of_one_group_alone_are_its_leaf():
     found = trees.taxonomy({"a": ("x", "p"), "b": ("x", "p"), "c": ("x", "q"), "d": ("y", "r")})
     assert nested(parse_newick(found)) == ((("a", "b"), "c"), "d")
     assert trees.taxonomy({"a": ("x",), "b": ("y",)}) == "(a:2,b:2):0;"
+
+
+def test_families_hang_from_the_root():
+    assert trees.families("((a,(b,c)),d,(e,f));") == [("a", "b", "c"), ("d",), ("e", "f")]
+
+
+def test_without_cognates_changes_the_roots_and_nothing_else():
+    settings = profiles.settings("parafac2023", "smoke")
+    changed = trees.without_cognates(settings)
+    assert changed.source.options == {**settings.source.options, "cognates": False}
+    assert changed.multilingual(1).training == settings.multilingual(1).training
+    own, other = (x.source.model_copy(update={"sentences": 20}) for x in (settings, changed))
+    assert own.family.newick == other.family.newick
+    assert own.training() != other.training()
+    real = profiles.settings("parafac2023", "real")
+    with pytest.raises(ValueError, match="settings: expected artificial languages"):
+        trees.without_cognates(real)
 
 
 def test_a_drawn_tree_names_its_leaves_in_their_colours():

@@ -207,6 +207,28 @@ def test_agreement_counts_by_hand():
     assert found.robinson_foulds == 0.5
 
 
+@few
+@given(seed=seeds, n=st.integers(4, 10))
+def test_robinson_foulds_is_that_of_dendropy(seed, n):
+    import dendropy
+    from dendropy.calculate import treecompare
+
+    rng = np.random.default_rng(seed)
+
+    def grow(names):
+        parts = min(len(names), int(rng.integers(2, 4)))
+        split = np.array_split(rng.permutation(names), parts)
+        return "(" + ",".join(p[0] if len(p) == 1 else grow(p) for p in split) + ")"
+
+    texts = [grow([f"l{k}" for k in range(n)]) + ";" for _ in range(2)]
+    taxa = dendropy.TaxonNamespace()
+    options = {"schema": "newick", "taxon_namespace": taxa, "rooting": "force-rooted"}
+    trees = [dendropy.Tree.get(data=t, **options) for t in texts]
+    inner = [sum(1 for _ in t.preorder_internal_node_iter(exclude_seed_node=True)) for t in trees]
+    expected = treecompare.symmetric_difference(*trees) / max(1, sum(inner))
+    assert f.compare_trees(*texts).robinson_foulds == pytest.approx(expected)
+
+
 def test_what_the_true_tree_leaves_open_does_not_count():
     star = "((a,b),(c,d),(e,f));"
     assert f.compare_trees("(((a,b),(c,d)),(e,f));", star).triplets == 1

@@ -15,9 +15,12 @@ from xsim_lib.sources import Artificial
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from xsim_lib.profiles import Settings
     from xsim_lib.sources import Source
 
-__all__ = ["draw", "presence_distances", "pruned", "taxonomy", "true_tree"]
+__all__ = [
+    "draw", "families", "presence_distances", "pruned", "taxonomy", "true_tree", "without_cognates",
+]  # fmt: skip
 
 
 def true_tree(source: Source, languages: Iterable[str], families: str | None = None) -> str:
@@ -43,6 +46,25 @@ def true_tree(source: Source, languages: Iterable[str], families: str | None = N
             f"languages: Table 2 has {', '.join(wide.index)}; got {unknown[0]!r}: give families"
         )
     return taxonomy({x: (wide.loc[x, "family"], wide.loc[x, "genus"]) for x in chosen})
+
+
+def families(tree: str) -> list[tuple[str, ...]]:
+    """The leaves below each child of the root, in order: languages that are related in some way."""
+    return [leaves(child) for child in parse_newick(tree).children]
+
+
+def without_cognates(settings: Settings) -> Settings:
+    """The same experiment with languages that inherit grammar and spelling, but no root.
+
+    Raises
+    ------
+    ValueError : the languages are real ones.
+    """
+    source = settings.source
+    if not isinstance(source, Artificial):
+        raise ValueError("settings: expected artificial languages; real ones have their cognates")
+    changed = source.model_copy(update={"options": {**source.options, "cognates": False}})
+    return settings.model_copy(update={"source": changed})
 
 
 def taxonomy(groups: Mapping[str, tuple[str, ...]]) -> str:

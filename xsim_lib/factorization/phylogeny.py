@@ -150,7 +150,7 @@ def compare_trees(found: str, truth: str) -> TreeAgreement:
 
     References
     ----------
-    Robinson & Foulds (1981), by DendroPy (Moreno et al., 2024).
+    Robinson & Foulds (1981), for rooted trees.
     """
     return _agreement(_Tree.of(found), _Tree.of(truth))
 
@@ -301,19 +301,24 @@ def _outgroups(depths: np.ndarray, triples: np.ndarray) -> np.ndarray:
 
 
 def _robinson_foulds(found: Node, true: Node) -> float:
-    import dendropy
-    from dendropy.calculate import treecompare
+    one, two = _clades(found), _clades(true)
+    return len(one ^ two) / (len(one) + len(two)) if one or two else 0.0
 
-    taxa = dendropy.TaxonNamespace()
-    options = {"schema": "newick", "taxon_namespace": taxa, "rooting": "force-rooted"}
-    # Its Newick reader takes underscores for blanks unless told otherwise.
-    trees = [
-        dendropy.Tree.get(data=newick(t), preserve_underscores=True, **options)
-        for t in (found, true)
-    ]
-    different = treecompare.symmetric_difference(*trees)
-    clades = [sum(1 for n in t.preorder_internal_node_iter(exclude_seed_node=True)) for t in trees]
-    return different / sum(clades) if sum(clades) else 0.0
+
+def _clades(root: Node) -> set[frozenset[str]]:
+    """The leaves below every node but the root and the leaves."""
+    found = set()
+
+    def walk(node: Node) -> frozenset[str]:
+        if not node.children:
+            return frozenset((node.name,))
+        below = frozenset().union(*map(walk, node.children))
+        if node is not root:
+            found.add(below)
+        return below
+
+    walk(root)
+    return found
 
 
 def _total(node: Node) -> float:
