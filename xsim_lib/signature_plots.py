@@ -105,7 +105,7 @@ def correlation_means(
         layout="constrained",
     )  # fmt: skip
     for line, column in zip(axes, columns, strict=True):
-        for axis, (metric, title) in zip(line, metrics.items(), strict=True):
+        for axis, metric in zip(line, metrics, strict=True):
             rows = found[column.title, metric]
             for k, ((variant, baseline), name) in enumerate(variants.items()):
                 own = rows[(rows["variant"] == variant) & (rows["baseline"] == baseline)]
@@ -119,9 +119,11 @@ def correlation_means(
             if metric in stated:
                 axis.plot(stated[metric], order.index(WORDS), "x", color="k", label="paper")
             axis.axvline(0, color="0.6", linewidth=0.8)
-            axis.set(title=title if line is axes[0] else "", xlim=(-1, 1))
+            axis.set(xlim=(-1, 1))
             axis.set_yticks(range(len(order)), order)
         line[0].set_ylabel(column.title)
+    for axis, title in zip(axes[0], metrics.values(), strict=True):
+        axis.set_title(title, fontsize=10)
     for axis in axes[-1]:
         axis.set_xlabel("Pearson correlation")
     handles, labels = axes[0, 0].get_legend_handles_labels()

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
+from xsim_lib import corpora
 from xsim_lib.pretraining import PretrainingSettings
 from xsim_lib.profiles.common import Settings as Shared
 from xsim_lib.profiles.common import Strict
@@ -43,14 +44,32 @@ class Family(Artificial):
 
 
 class Texts(Real):
-    """Real text that is read once per process."""
+    """Real text that is read once per process: `words` of each language, from treebanks first.
+
+    The training sentences of a treebank are cut into words as its test sentences are; raw text fills
+    up what they lack.
+    """
 
     def training(self) -> Corpus:
         return _text(Texts, self.model_dump_json())
 
     def made(self) -> Corpus:
         """The same, read anew."""
-        return super().training()
+        return Corpus("treebanks and text", {x: self._lines(x) for x in self.languages})
+
+    def _lines(self, language: str) -> list[str]:
+        wanted = self.words[language] if isinstance(self.words, dict) else self.words
+        lines: list[str] = []
+        if "train" in self.treebanks[language]:
+            bank = self._treebank(self.treebanks, language, "train")
+            for sentence in bank.sentences:
+                if wanted <= 0:
+                    break
+                lines.append(" ".join(token.form for token in sentence.tokens))
+                wanted -= len(sentence)
+        if wanted > 0:
+            lines += corpora.text([language], n_words=wanted)[language]
+        return [self._written(language)(line) for line in lines]
 
 
 @cache
