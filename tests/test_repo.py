@@ -194,7 +194,7 @@ LAYERS = (
     "ablations transfer",
     "claims profiles similarity",
     "alignment authors_code bands book comparison experiment",
-    "joining report variants",
+    "exchange joining report variants",
     "own_model",
     "cli",
 )
