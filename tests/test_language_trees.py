@@ -43,6 +43,11 @@ def test_the_true_tree_of_a_family_is_the_one_it_was_made_from():
     lengths = path_lengths(parse_newick(found))
     assert lengths["en", "de"] == pytest.approx(0.6)
     assert lengths["en", "fr"] == pytest.approx(1.1)
+    assert lengths["en", "ru"] == pytest.approx(1.4)
+    unrelated = [lengths["en", "fi"], lengths["en", "zh"], lengths["zh", "fi"]]
+    assert unrelated == pytest.approx([1.75] * 3)  # in the family's own root: 1.3, 1.3, 1.2
+    one = Artificial(preset="graded5", languages=("en", "fr"), sentences=1)
+    assert path_lengths(parse_newick(trees.true_tree(one, one.languages)))["en", "fr"] > 0
 
 
 def test_the_true_tree_of_real_languages_has_the_families_and_genera_of_table_2():

@@ -26,15 +26,18 @@ __all__ = [
 def true_tree(source: Source, languages: Iterable[str], families: str | None = None) -> str:
     """The tree that trees of signatures are held against, as a Newick string over these languages.
 
-    Artificial languages come from a tree. Of real ones it is `families` if given, else `taxonomy` of the
-    families and genera in Table 2 of parafac2023, which are those of the World Atlas of Language Structures.
+    Artificial languages come from a tree; those of different trees are put farther apart than any two of
+    one tree are, all equally far. Of real ones it is `families` if given, else `taxonomy` of the families
+    and genera in Table 2 of parafac2023, which are those of the World Atlas of Language Structures.
 
     Raises
     ------
     ValueError : a language that the tree, or the table, does not have.
     """
     if isinstance(source, Artificial):
-        return pruned(source.family.newick, languages)
+        unrelated = len(source.family.spec.trees) > 1
+        root = source.family.root
+        return pruned(newick(_apart(root) if unrelated else root), languages)
     if families is not None:
         return pruned(families, languages)
     table = reported.load("parafac2023", "table2_attributes")
@@ -46,6 +49,16 @@ def true_tree(source: Source, languages: Iterable[str], families: str | None = N
             f"languages: Table 2 has {', '.join(wide.index)}; got {unknown[0]!r}: give families"
         )
     return taxonomy({x: (wide.loc[x, "family"], wide.loc[x, "genus"]) for x in chosen})
+
+
+def _apart(root: Node) -> Node:
+    """The children of the root on branches so long that all of them begin equally far from the leaves."""
+    top = 1.25 * _height(root)
+
+    def lengthened(child: Node) -> Node:
+        return Node(child.name, child.length + top - _height(child), child.children)
+
+    return Node(root.name, 0.0, tuple(map(lengthened, root.children)))
 
 
 def families(tree: str) -> list[tuple[str, ...]]:
