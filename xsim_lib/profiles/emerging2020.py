@@ -178,9 +178,12 @@ class Settings(Shared):
         return parts
 
     def _other_domain(self, languages: tuple[str, str]) -> dict[str, Any]:
-        """The domains of all languages of the row "Wiki-CC"."""
-        other = self.other_domain if self.source.kind == "artificial" else (self.other_domain,)
-        return {**(self.source.domains or {}), languages[1]: other}
+        """The domains of both languages of the row "Wiki-CC"."""
+        if self.source.kind == "artificial":
+            return {**self.source.domains, languages[1]: self.other_domain}
+        usual = self.source.domains
+        own = usual.get(languages[0]) if isinstance(usual, dict) else usual
+        return {languages[1]: (self.other_domain,)} | ({languages[0]: own} if own else {})
 
     def _changed(self, model: str, seed: int, **changes: Any) -> ModelSpec:
         spec = self.spec(model, seed)
