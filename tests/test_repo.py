@@ -188,7 +188,7 @@ LAYERS = (
     "batching centred hashing models paths ranks romanise texts tidy validation",
     "artificial comoments corpora correlations fitting layouts lexical_overlap loading notebooks provenance random_init resampling spans tokenization variances workflow",
     "architecture bilingual classifier factorization left_out moments normformer pretraining records representations scores sources words",
-    "attachment bilstm cca cka covariances directions finetuning language_properties plots reported sums zoo",
+    "attachment bilstm cca cka covariances directions experimental finetuning language_properties plots reported sums zoo",
     "kernels language_trees signature_plots signature_run wordtask",
     "parsing tagging",
     "ablations transfer",
