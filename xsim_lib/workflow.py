@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Container
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -60,16 +61,16 @@ def notebooks(folder: Path | None = None) -> tuple[Notebook, ...]:
 
 
 # ---------------------------------------------------------------- what depends on what
-def closure(*modules: str) -> tuple[str, ...]:
+def closure(*modules: str, outside: Container[str] = ()) -> tuple[str, ...]:
     """Names of the library modules that `modules` import, directly or not, themselves included.
 
-    A package stands for all its files, because registries load their parts by name. Imports are read
+    Those in `outside` are neither named nor followed. A package stands for all its files, because registries load their parts by name. Imports are read
     from the source, also those inside functions; nothing is imported.
     """
     todo, seen = [m for m in modules if _source(m)], set()
     while todo:
         module = todo.pop()
-        if module in seen:
+        if module in seen or module in outside:
             continue
         seen.add(module)
         source = _source(module)

@@ -27,10 +27,14 @@ _OWN = {
         *("lexical_overlap", "signature_run", "variances"),
     ),
 }
-# What stores, names or judges numbers does not change them, so it must not make them stale.
+# What stores, names or judges numbers does not change them, so it must not make them stale. Settings do, but
+# they stand in a table of their own, and the settings of another chapter do not.
 _BESIDE = frozenset(
     f"xsim_lib.{m}"
-    for m in ("records", "tidy", "provenance", "paths", "hashing", "reported", "claims", "plots")
+    for m in (
+        *("records", "tidy", "provenance", "paths", "hashing", "reported", "claims", "plots"),
+        *("experiment", "profiles"),
+    )
 )
 
 
@@ -39,7 +43,7 @@ def measuring_modules(paper: str) -> tuple[str, ...]:
     from xsim_lib.workflow import closure
 
     roots = (f"xsim_lib.{name}" for name in _MEASURING + _OWN.get(paper, ()))
-    return tuple(module for module in closure(*roots) if module not in _BESIDE)
+    return closure(*roots, outside=_BESIDE)
 
 
 def code_hash(paper: str) -> str:
