@@ -90,13 +90,13 @@ for seed in run.seeds:
             ):
                 # The pairs together: they share what is learned in English wherever they can.
                 place = model, baseline, cell.about["layer"]
-                todo.setdefault(place, []).append(cell)
+                todo.setdefault(place, []).append((pair, cell))
     for name in chosen.tasks:
         task = chosen.task(name, settings.source, languages, seed)
         for (model, baseline, _), group in tqdm(todo.items(), desc=f"{name}, seed {seed}"):
             # Tagging is not in the paper's figures: it is measured without the dearer extras.
             if name != "pos" or (model != "biMLM align" and not baseline):
-                readable = [cell for cell in group if cell.language in task.tests]
+                readable = [cell for pair, cell in group if pair.split("-")[1] in task.tests]
                 run.record(exchange.transferred(readable, task), seed=seed)
 
 # %% [markdown]
