@@ -70,6 +70,11 @@ class Settings(Shared):
             self.bilingual(row, self.pairs[0], self.seeds[0])
         return self
 
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """None ahead of the pages: every model is of some pair or language, see `bilingual`."""
+        return ()
+
     def bilingual(self, row: str, pair: str, seed: int) -> ModelSpec:
         """Specify a model of two languages.
 
