@@ -37,7 +37,9 @@ def test_every_profile_loads_and_specifies_every_model(paper, profile):
 def test_models_of_one_chapter_differ_in_what_is_compared_and_in_nothing_else(paper, profile):
     settings = profiles.settings(paper, profile)
     if profiles.SCHEMES not in settings.group_names:
-        pytest.skip(f"{paper} compares no models of this list: it makes them from pairs and languages")
+        pytest.skip(
+            f"{paper} compares no models of this list: it makes them from pairs and languages"
+        )
     models = settings.group(profiles.SCHEMES).models
     shared = [settings.spec(name, 1).model_dump() for name in models if name in settings.trained]
     for spec in shared:
