@@ -7,8 +7,8 @@
 # ([claims](#scoreboard-parafac2023-fig3)). Rare categories, Comparison and Polarity, do not share the fall over layers
 # ([claims](#scoreboard-parafac2023-s5-1)).
 #
-# **What this page does.** Signatures of all words and of the words of every
-# [category](../../book/methods.md), each a factorisation of its own, with the number of words that stand behind them. Every
+# **What this page does.** Signatures of all words and of the words of every morphosyntactic category, each a factorisation of
+# its own, with the number of words that stand behind them. `xsim_lib.categories` says which features make up a category. Every
 # correlation has its p-value for the number of languages, and the false discovery rate is controlled over a whole figure.
 #
 # **What it cannot tell.** The paper's treebanks differ in size by two orders of magnitude. Here all languages have
