@@ -7,10 +7,10 @@
 # ([claims](#scoreboard-emerging2020-fig6)). The figure has no numbers in text form.
 #
 # **What this page does.** The same with mean-pooled states of every layer, for four languages at growing distance from
-# English. Beside it stand what the paper does not show: no rotation, a rotation fitted on shuffled pairs, and above all
-# *untrained* encoders. Two random encoders also agree on how long a sentence is and which words are repeated in it, so that a
-# rotation fitted on many pairs brings them together as well. Here it is fitted on few pairs, so few that random
-# encoders stay near chance; the second figure shows what happens with more.
+# English. Beside it stands what the paper does not show: no rotation, a rotation fitted on shuffled pairs, and above all
+# *untrained* encoders. Two random encoders also agree on how long a sentence is and which words it repeats, so a rotation
+# that is fitted on many pairs brings them together as well. Here it sees few pairs: as many as put trained
+# encoders farthest above untrained ones on a seed that is not reported. The second figure shows what happens with more.
 
 # %% tags=["parameters"]
 profile = "mini"
@@ -101,7 +101,8 @@ best.rename(columns={"": "rotated"}).rename_axis(None).rename_axis(None, axis=1)
 # ## How many pairs may the rotation see?
 #
 # Mean over all pairs of languages at the best layer of each kind, with the rotation fitted on more and more sentences and
-# always the same sentences searched. Where the dotted line comes near the solid one, retrieval says little about what was learned.
+# always the same sentences searched. Where the dotted line comes near the solid one, retrieval says little about what was
+# learned.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Sentence retrieval against the number of sentences that the rotation was fitted on, for trained and untrained encoders, with chance as a line."}, "figure": {"name": "figure-emerging2020-fig6-pairs", "caption": "Retrieval at the best layer, mean over pairs of languages and seeds, against the number of sentence pairs that fit the rotation. Solid: trained; dotted: untrained; grey: chance. The vertical line is this page's number."}}
 n = min(len(corpus) for corpus in run.parallel.values())

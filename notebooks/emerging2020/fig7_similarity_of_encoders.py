@@ -109,7 +109,9 @@ table.rename_axis(index=None, columns=[None, None]).round(2)
 # %% [markdown]
 # ## With the bias taken out
 #
-# The same curves, debiased, one panel per pair: what of the order of the three kinds is left, layer by layer.
+# The same curves, debiased, one panel per pair, each with its own floor: sentences shuffled among those of equal length.
+# Where a curve lies close to its floor, most of the similarity is that long sentences are long in both languages; that is
+# also why curves with a high floor should not be compared with others by their height.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "One panel per pair of languages: debiased CKA per layer of the bilingual model, of two monolingual models and of a monolingual with a random one, with intervals, and the floor of sentences shuffled among those of equal length."}, "figure": {"name": "figure-emerging2020-fig7-debiased", "caption": "Debiased CKA in this build. Bands as above. Dotted: sentences shuffled among those of equal length."}}
 plots.use_style()
