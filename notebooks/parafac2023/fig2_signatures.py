@@ -50,30 +50,35 @@ signature_run.overview(run)
 # checked. Solutions are kept, so that the other pages of the chapter find them.
 
 # %% tags=["hide-input"]
-solved = {}
 for seed in run.seeds:
     about = {"model": "multilingual", "seed": seed}
     for baseline in ("", "untrained"):
         found = signature_run.measure(run, seed, baseline=baseline)
-        solved[seed, baseline] = found
-        for scale_free in (True, False):
-            run.record(found.records(scale_free=scale_free), baseline=baseline, **about)
+        for scale_free, variant in ((True, ""), (False, "raw")):
+            rows = found.records(scale_free=scale_free)
+            run.record(rows, baseline=baseline, **about)
+            if (baseline, variant) == ("", ""):
+                latin.record(rows, **about)
+            if len(found.layers) > 2:
+                means = found.means(scale_free=scale_free)
+                trends = layer_trends(means).reset_index(names="pair_or_language")
+                for column in ("tau", "q"):
+                    rows = trends[["pair_or_language", column]].rename(columns={column: "value"})
+                    run.record(
+                        rows, metric=f"trend_{column}", variant=variant, baseline=baseline, **about
+                    )
         for layer in found.layers:
             one = found.solution(layer)
             values = {
                 "order_agreement": order_agreement(one),
                 "relative_error": one.error,
                 "sweeps": len(one.errors),
+                "degeneracy": one.degeneracy,
             }
             run.record(
                 [{"metric": m, "value": v} for m, v in values.items()], baseline=baseline,
                 layer=layer, n_layers=found.n_layers, **about,
             )  # fmt: skip
-        if len(found.layers) > 2:
-            trends = layer_trends(found.means()).reset_index(names="pair_or_language")
-            for column in ("tau", "q"):
-                rows = trends.rename(columns={column: "value"})[["pair_or_language", "value"]]
-                run.record(rows, metric=f"trend_{column}", baseline=baseline, **about)
     found = signature_run.measure(latin, seed, romanised=True)
     latin.record(found.records(), variant="romanised", **about)
 
@@ -156,31 +161,27 @@ _ = figure.legend(*zip(*handles, strict=True), loc="outside lower center", ncols
 # %% tags=["hide-input"]
 frame = run.records.frame
 trends = frame[frame["metric"].isin(["trend_tau", "trend_q"])].pivot_table(
-    index="pair_or_language", columns=["baseline", "metric"], values="value", sort=False
+    index="pair_or_language", columns=["baseline", "variant", "metric"], values="value", sort=False
 )
-shown = pd.DataFrame(
-    {
-        "tau": trends["", "trend_tau"].map("{:+.2f}".format),
-        "q": trends["", "trend_q"].map("{:.3f}".format),
-        "trend": np.where(
-            trends["", "trend_q"] >= 0.05, "none",
-            np.where(trends["", "trend_tau"] < 0, "falls", "rises"),
-        ),
-        "tau, untrained": trends["untrained", "trend_tau"].map("{:+.2f}".format),
-    }
-)  # fmt: skip
-shown.rename_axis(None)
+shown = {}
+for name, place in (("", ("", "")), (", raw", ("", "raw")), (", untrained", ("untrained", ""))):
+    tau, q = (trends[*place, metric] for metric in ("trend_tau", "trend_q"))
+    shown[f"tau{name}"] = tau.map("{:+.2f}".format)
+    shown[f"q{name}"] = q.map("{:.3f}".format)
+    shown[f"trend{name}"] = np.where(q >= 0.05, "none", np.where(tau < 0, "falls", "rises"))
+pd.DataFrame(shown).rename_axis(None)
 
 # %% [markdown]
 # ## Do both kinds of signature agree, and is the solution one?
 #
 # *Order* is Spearman's correlation between the orders of languages by raw and by scale-free mean signature. The error is what
-# PARAFAC2 leaves unexplained, as a share of the norm of the slices.
+# PARAFAC2 leaves unexplained, as a share of the norm of the slices. *Degeneracy* is the lowest product of the cosines of two
+# components: near -1 they nearly cancel, and their sizes, which the scale-free signature takes in, can be anything.
 
 # %% tags=["hide-input"]
-fits = frame[frame["metric"].isin(["order_agreement", "relative_error", "sweeps"])].pivot_table(
-    index="layer", columns=["baseline", "metric"], values="value"
-)
+fits = frame[
+    frame["metric"].isin(["order_agreement", "relative_error", "sweeps", "degeneracy"])
+].pivot_table(index="layer", columns=["baseline", "metric"], values="value")
 shown = pd.DataFrame(
     {
         f"{title}{kind}": fits[baseline, metric].map(form.format)
@@ -188,6 +189,7 @@ shown = pd.DataFrame(
         for metric, title, form in (
             ("order_agreement", "order", "{:.2f}"), ("relative_error", "error", "{:.3f}"),
             ("sweeps", "sweeps", "{:.0f}"),
+            ("degeneracy", "degeneracy", "{:+.2f}"),
         )
     }
 )  # fmt: skip
