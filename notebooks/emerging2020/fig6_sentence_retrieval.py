@@ -9,8 +9,9 @@
 # **What this page does.** The same with mean-pooled states of every layer, for four languages at growing distance from
 # English. Beside it stands what the paper does not show: no rotation, a rotation fitted on shuffled pairs, and above all
 # *untrained* encoders. Two random encoders also agree on how long a sentence is and which words it repeats, so a rotation
-# that is fitted on many pairs brings them together as well. Here it sees few pairs: as many as put trained
-# encoders farthest above untrained ones on a seed that is not reported. The second figure shows what happens with more.
+# that is fitted on many pairs brings them together as well. Here it sees few pairs: at `mini` the number with which trained
+# encoders were the most times better than untrained ones, on a seed that is not reported. The second figure shows what
+# happens with more.
 
 # %% tags=["parameters"]
 profile = "mini"
