@@ -238,7 +238,7 @@ run.verdicts()
 # papermill notebooks/parafac2023/language_subsets.ipynb out.ipynb -p profile mini -y "diverse: [de, bg, et, az, ja]"
 # ```
 #
-# Worth trying: `--set "diverse=[de, bg, et, az, ja]"`, another choice of one language per branch; a set of your own:
+# Worth trying: `--set "diverse=[de, bg, et, az, ja]"`, another choice of one language per branch; one more set:
 # `--set "related={Turkic: [tr, az]}"`.
 
 # %% tags=["hide-input"]
