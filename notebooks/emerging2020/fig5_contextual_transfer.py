@@ -193,7 +193,7 @@ run.verdicts()
 # - The published repository has the tasks, but not the rotations: those are read from the paper's text.
 # - The paper puts four new layers on encoders of eight. Here, too, there are half as many as the encoder has.
 # - Two models have seen more than one: a bilingual model and a model of one language are trained for equally many steps, so the
-#   latter read twice as much of its language. The paper does not say how its models compare in this.
+#   latter read twice as much of its language (six times as much at `real`, where it learns too little otherwise). The paper does not say how its models compare in this.
 # - The paper does not say whether the task layers read normalised states. Here they do wherever there is a rotation, as it
 #   was fitted on those; so *biMLM align* differs from *biMLM* in both, and its baseline "unmapped" in one.
 # - Links come from the sentences themselves at `mini`. On real text an aligner (IBM model 1, both directions) takes the
