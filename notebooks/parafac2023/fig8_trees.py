@@ -121,7 +121,7 @@ for seed, kind in tqdm(steps, unit="set of models"):
     if kind == "":
         raw = f.upgma(f.cosine_distances(solved.table(middle, scale_free=False)))
         judged(run, raw, seed, baseline="", variant="raw")
-        text = settings.source.training()
+        text = settings.read().training()
         for name, ngram in strings.items():
             lexical = f.upgma(lexical_distances(text, ngram=ngram))
             judged(run, lexical, seed, baseline=name, variant="")
