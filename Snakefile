@@ -20,13 +20,14 @@ CACHE = str(paths.cache_dir())
 
 
 def is_judged(notebook):
-    """Whether a claim is about the item of a notebook: only such measurements are worth recording."""
-    if not notebook.paper:
-        return False
-    try:
-        return bool(claims.claims_of(*notebook.item.split(".", 1)))
-    except ValueError:
-        return False
+    """Whether a claim is about an item of a notebook: only such measurements are worth recording."""
+    for item in notebook.items:
+        try:
+            claims.claims_of(*item.split(".", 1))
+        except ValueError:
+            continue
+        return True
+    return False
 
 
 JUDGED = [name for name, notebook in GRAPH.notebooks.items() if is_judged(notebook)]

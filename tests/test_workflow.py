@@ -59,16 +59,18 @@ def test_notebooks_know_their_paper_and_item(tmp_path):
     _notebook(tmp_path / "alone.ipynb")
     _notebook(tmp_path / ".ipynb_checkpoints" / "old.ipynb")
     alone, figure = workflow.notebooks(tmp_path)
-    assert (alone.name, alone.paper, alone.item) == ("alone", None, None)
-    assert (figure.name, figure.paper, figure.item) == (
+    assert (alone.name, alone.paper, alone.items) == ("alone", None, ())
+    assert (figure.name, figure.paper, figure.items) == (
         "anc2022/fig1_cka_failure",
         "anc2022",
-        "anc2022.fig1",
+        ("anc2022.fig1",),
     )
     path = _notebook(
-        tmp_path / "other.ipynb", 'run = xsim.start(\n    "align2021.script", judged=True)'
+        tmp_path / "other.ipynb",
+        'run = xsim.start(\n    "align2021.script", judged=True)\nmore = xsim.start("a2023.s5.2")',
     )
-    assert workflow.Notebook("align2021/transliteration", path).item == "align2021.script"
+    known = workflow.Notebook("align2021/transliteration", path).items
+    assert known == ("align2021.script", "a2023.s5.2")
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ _PACKAGE = "xsim_lib"
 _OUTSIDE = ("cli", "book", "workflow")
 
 
-_STARTED = re.compile(r"""xsim\.start\(\s*["'](\w+\.\w+)["']""")
+_STARTED = re.compile(r"""xsim\.start\(\s*["'](\w+\.[\w.]+)["']""")
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,12 @@ class Notebook:
         return self.name.split("/")[0] if "/" in self.name else None
 
     @cached_property
-    def item(self) -> str | None:
+    def items(self) -> tuple[str, ...]:
         """What its measurements are called: as it says to `xsim.start`, or else as its file begins."""
         if not self.paper:
-            return None
-        found = _STARTED.search(_code(self.path)) if self.path.is_file() else None
-        return found[1] if found else f"{self.paper}.{self.path.stem.split('_')[0]}"
+            return ()
+        found = _STARTED.findall(_code(self.path)) if self.path.is_file() else []
+        return tuple(dict.fromkeys(found)) or (f"{self.paper}.{self.path.stem.split('_')[0]}",)
 
 
 def notebooks(folder: Path | None = None) -> tuple[Notebook, ...]:
@@ -173,7 +173,8 @@ class Graph:
         if notebook.paper:
             files += (self.root / _PACKAGE / "reported").glob(f"{notebook.paper}*")
         if notebook.paper and shows_records:
-            files += (self.root / "results").glob(f"*/{notebook.item}.*")
+            for item in notebook.items:
+                files += (self.root / "results").glob(f"*/{item}.*")
         stamp = ("notebook." if shows_records else "seeds.") + name.replace("/", ".")
         return self._stamp(stamp, notebook_modules(notebook.path), files)
 

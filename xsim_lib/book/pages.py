@@ -1,7 +1,7 @@
 """Pages made from what was measured: the scoreboard, the status page, the list of claims per paper."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -33,7 +33,7 @@ def write_all(book: Path, profile: str, runs: Mapping[Notebook, Mapping]) -> Non
     runs : notebook -> what papermill noted about its run.
     """
     verdicts = read_verdicts(paths.build_dir(profile) / "verdicts.csv")
-    figures = {n.item: f"/notebooks/{n.name}" for n in runs if n.item}
+    figures = _shown_by(runs)
     folder = book / "book"
     recorded = {p: claims.verdicts(p) for p in RECORDED if p != profile and _has_records(p)}
     text = scoreboard(verdicts, figures, recorded)
@@ -95,6 +95,20 @@ def summary_lines(verdicts: pd.DataFrame) -> list[str]:
             f"{paper}: " + ", ".join(f"{n} {v.replace('_', ' ')}" for v, n in counts.items())
         )
     return lines
+
+
+def _shown_by(runs: Iterable[Notebook]) -> dict[str, str]:
+    """Item -> the page that measures it, or else one that measures what claims about it are judged on."""
+    figures = {item: f"/notebooks/{n.name}" for n in runs for item in n.items}
+    for item, page in list(figures.items()):
+        paper, _, own = item.partition(".")
+        try:
+            judged = claims.claims_of(paper, own)
+        except ValueError:  # no claim is about it
+            continue
+        for claim in judged:
+            figures.setdefault(f"{paper}.{claim.item}", page)
+    return figures
 
 
 # ---------------------------------------------------------------- the scoreboard
@@ -214,11 +228,9 @@ def status(profile: str, runs: Mapping[Notebook, Mapping]) -> str:
     build = paths.build_dir(profile)
     rows = []
     for notebook, run in runs.items():
-        made = (
-            _provenance(build / "records" / f"{notebook.item}.parquet.json")
-            if notebook.item
-            else {}
-        )
+        made = {}
+        if notebook.items:
+            made = _provenance(build / "records" / f"{notebook.items[0]}.parquet.json")
         rows.append(
             (
                 f"{{doc}}`/notebooks/{notebook.name}`",
