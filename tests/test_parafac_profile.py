@@ -50,9 +50,15 @@ def test_starved_languages_lose_text_and_no_other_does(settings):
 
 
 def test_models_of_some_languages_and_other_sampling(settings):
-    spec = settings.multilingual(1, languages=["ru", "bg"], sampling_exponent=0.3)
+    spec = settings.multilingual(1, languages=["ru", "bg"])
     assert spec.source.languages == ("ru", "bg")
-    assert spec.training.sampling_exponent == 0.3
+    # 0.1 ** 0.3 of the others' share instead of 0.1: five times, in batches as mixed as theirs.
+    few, often = (
+        settings.multilingual(1, starved=["tr"], sampling_exponent=e) for e in (None, 0.3)
+    )
+    assert list(often.source.training()["tr"]) == 5 * list(few.source.training()["tr"])
+    assert often.source.training()["ru"] == few.source.training()["ru"]
+    assert often.training == few.training
     assert spec.start_from.source.languages == settings.languages
     with pytest.raises(ValueError, match=r"languages: this profile has .* got 'xx'"):
         settings.multilingual(1, languages=["xx"])

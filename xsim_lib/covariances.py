@@ -28,7 +28,9 @@ __all__ = ["ALL", "cached_code_hash", "covariances", "kept_arrays", "word_states
 
 ALL = ""  # the category of every word
 _BATCH = 8192  # tokens, padding included
-_CODE = tuple(f"xsim_lib.{m}" for m in ("covariances", "words", "models", "categories"))
+_CODE = tuple(
+    f"xsim_lib.{m}" for m in ("covariances", "words", "models", "categories", "factorization")
+)
 
 
 def covariances(

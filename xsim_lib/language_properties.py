@@ -17,6 +17,8 @@ from xsim_lib.texts import Treebank
 
 __all__ = ["correlations", "type_token_ratio", "unique_characters"]
 
+_NO_LEMMA = "_"  # in CoNLL-U
+
 
 def unique_characters(lines: Iterable[str], *, coverage: float = 0.999) -> int:
     r"""How many different characters a text needs for nearly all of it.
@@ -52,6 +54,7 @@ def type_token_ratio(bank: Treebank) -> float:
 
     Notes
     -----
+    A word without a lemma counts by its form: half of the words of Korean PUD have none.
     It falls with the length of the text. It can be compared between languages whose sentences are
     translations of each other, less well between treebanks of different size, as the paper does.
 
@@ -59,7 +62,8 @@ def type_token_ratio(bank: Treebank) -> float:
     ----------
     Zhao et al. (2023), section 5.1.
     """
-    lemmas = [token.lemma for sentence in bank.sentences for token in sentence.tokens]
+    tokens = [token for sentence in bank.sentences for token in sentence.tokens]
+    lemmas = [token.form if token.lemma == _NO_LEMMA else token.lemma for token in tokens]
     return len(set(lemmas)) / len(lemmas)
 
 

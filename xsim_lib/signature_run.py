@@ -193,9 +193,10 @@ def measure(
             raise ValueError(f"categories: expected some of {CATEGORIES} or ''; got {category!r}")
     wanted, source = settings.factorization, settings.read(romanised)
     label = "romanised" if romanised else "all"
+    other = "" if settings is run.settings else ", other languages"  # in the provenance
     if multilingual is None:
         spec = settings.multilingual(seed, romanised=romanised)
-        multilingual = run.trained(spec, f"multilingual {label}/{seed}").load()
+        multilingual = run.trained(spec, f"multilingual {label}{other}/{seed}").load()
     shared = untrained(multilingual, seed) if baseline else multilingual
     slices, counts = {}, {}
     bar = tqdm(chosen, desc=f"{label}, seed {seed}", unit="language", disable=not progress)
@@ -204,7 +205,7 @@ def measure(
         if own is None:
             latin = romanised and language in settings.logographic
             spec = settings.monolingual(language, seed, romanised=latin)
-            own = run.trained(spec, f"{spec.name}{' romanised' * latin}/{seed}").load()
+            own = run.trained(spec, f"{spec.name}{' romanised' * latin}{other}/{seed}").load()
         own = untrained(own, _control(seed)) if baseline else own
         bank = source.treebank(language, wanted.sentences, "test", "pos")
         found = covariances(shared, own, bank, wanted.max_length)
@@ -261,7 +262,7 @@ def solve(
     key = {
         "slices": {k: None if x is None else stable_hash(x) for k, x in slices.items()},
         "names": tuple(slices),
-        "options": (rank, tol, max_iter),
+        "options": (rank, tol, max_iter, "nonnegative"),
         "code": cached_code_hash("xsim_lib.factorization"),
     }
 

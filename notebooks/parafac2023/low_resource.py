@@ -23,7 +23,7 @@ per_kind = (
     1  # languages with relatives, and as many without, to starve; None: all that the profile names
 )
 low_resource = None  # changes of the profile's settings, such as {"share": 0.05}
-effort = 0.25  # share of the chapter's training steps, for every multilingual model of this page
+effort = 0.5  # share of the chapter's training steps, for every multilingual model of this page
 
 # %% tags=["hide-input"]
 # NBVAL_CHECK_OUTPUT

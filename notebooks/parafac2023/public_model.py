@@ -20,7 +20,7 @@
 profile = "mini"
 seeds = None  # None: the profile's own; of the models of single languages
 checkpoints = None  # {"mine": "a hub name or a folder"}; None: see above
-effort = 0.25  # share of the chapter's training steps for the stand-in
+effort = 0.5  # share of the chapter's training steps for the stand-in
 
 # %% tags=["hide-input"]
 # NBVAL_CHECK_OUTPUT

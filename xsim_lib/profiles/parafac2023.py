@@ -30,9 +30,11 @@ class Family(Artificial):
     Attributes
     ----------
     few : language -> number of training sentences, the first ones of its text.
+    repeated : language -> how often its text is read where that of others is read once.
     """
 
     few: dict[str, int] = Field(default_factory=dict)
+    repeated: dict[str, int] = Field(default_factory=dict)
 
     def training(self) -> Corpus:
         return _text(Family, self.model_dump_json())
@@ -40,22 +42,26 @@ class Family(Artificial):
     def made(self) -> Corpus:
         """The same, made anew."""
         whole = super().training()
-        return replace(whole, sentences={x: whole[x][: self.few.get(x)] for x in whole.languages})
+        lines = {x: whole[x][: self.few.get(x)] for x in whole.languages}
+        return replace(whole, sentences={x: v * self.repeated.get(x, 1) for x, v in lines.items()})
 
 
 class Texts(Real):
     """Real text that is read once per process: `words` of each language, from treebanks first.
 
     The training sentences of a treebank are cut into words as its test sentences are; raw text fills
-    up what they lack.
+    up what they lack. `repeated` is as in `Family`.
     """
+
+    repeated: dict[str, int] = Field(default_factory=dict)
 
     def training(self) -> Corpus:
         return _text(Texts, self.model_dump_json())
 
     def made(self) -> Corpus:
         """The same, read anew."""
-        return Corpus("treebanks and text", {x: self._lines(x) for x in self.languages})
+        lines = {x: self._lines(x) * self.repeated.get(x, 1) for x in self.languages}
+        return Corpus("treebanks and text", lines)
 
     def _lines(self, language: str) -> list[str]:
         wanted = self.words[language] if isinstance(self.words, dict) else self.words
@@ -107,7 +113,9 @@ class LowResource(Strict):
     ----------
     with_relatives, alone : languages of both kinds.
     share : of the text that is left to them (the paper: 0.1).
-    sampling_exponent : of the models that draw rare languages more often (the paper: 0.3).
+    sampling_exponent : of the models that draw rare languages more often (the paper: 0.3). A starved
+        language is drawn with weight share**exponent instead of share, by repeating its text: batches
+        stay as mixed as those of the other models.
     """
 
     with_relatives: tuple[str, ...]
@@ -187,7 +195,8 @@ class Settings(Shared):
         ----------
         languages : what it is trained on; None for all.
         starved : these have `low_resource.share` of their text.
-        sampling_exponent : draws languages with p ~ n**exponent; None mixes all text in every batch.
+        sampling_exponent : draws starved languages with p ~ n**exponent, by repeating their text; None
+            is 1, every sentence once.
         romanised : the logographic languages in Latin letters.
 
         Raises
@@ -196,9 +205,9 @@ class Settings(Shared):
         """
         chosen = self.languages if languages is None else tuple(languages)
         training = self.spec(MULTILINGUAL, seed).training
-        if sampling_exponent is not None:
-            training = training.model_copy(update={"sampling_exponent": sampling_exponent})
-        source = self._text(chosen, tuple(starved), romanised)
+        exponent = 1.0 if sampling_exponent is None else sampling_exponent
+        times = max(1, round(self.low_resource.share ** (exponent - 1)))
+        source = self._text(chosen, tuple(starved), romanised, times)
         return self._blank(seed).adapted(MULTILINGUAL, source, training)
 
     def monolingual(
@@ -232,7 +241,11 @@ class Settings(Shared):
         )
 
     def _text(
-        self, languages: tuple[str, ...], starved: tuple[str, ...], romanised: bool
+        self,
+        languages: tuple[str, ...],
+        starved: tuple[str, ...],
+        romanised: bool,
+        repeated: int = 1,
     ) -> Source:
         for language in (*languages, *starved):
             if language not in self.languages:
@@ -240,6 +253,7 @@ class Settings(Shared):
                 raise ValueError(f"languages: this profile has {known}; got {language!r}")
         latin = tuple(x for x in self.logographic if x in languages) if romanised else ()
         own = self.source.model_dump() | {"languages": languages, "romanised": latin}
+        own["repeated"] = dict.fromkeys(starved, repeated) if repeated > 1 else {}
         share = self.low_resource.share
         if isinstance(self.source, Real):
             if starved:
