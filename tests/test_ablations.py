@@ -1,5 +1,6 @@
 """Ten kinds of bilingual model: what they share, what fine-tuning leaves alone, scores that are made once."""
 
+import copy
 from dataclasses import replace
 
 import pandas as pd
@@ -135,6 +136,12 @@ def test_whatever_decides_the_scores_makes_them_anew(made, kept):
     ):
         ablations.scores(views, one, progress=False)
     assert len(list(kept.glob("*/scores.json"))) == 5
+    # The same weights, read by other heads.
+    heads = {language: copy.deepcopy(view) for language, view in default.items()}
+    for view in heads.values():
+        view.model.config.num_attention_heads *= 2
+    ablations.scores(heads, wanted, progress=False)
+    assert len(list(kept.glob("*/scores.json"))) == 6
 
 
 def test_a_score_that_was_interrupted_is_made_again_whole(made, kept, monkeypatch):

@@ -47,7 +47,8 @@ _CODE = tuple(
             "finetuning",
             "fitting",
         ),
-        *("models", "parsing", "scores", "spans", "tagging", "trees", "words", "wordtask"),
+        *("models", "parsing", "resampling", "scores", "spans", "tagging", "trees", "words"),
+        "wordtask",
     )
 )
 
@@ -219,6 +220,8 @@ def _key(views: Mapping[str, LoadedModel], task: Task) -> dict:
     used = {language: views[language] for language in task.tests}
     return {
         "weights": {language: weights_hash(view.model) for language, view in used.items()},
+        # Weights do not tell how many heads read them.
+        "configs": {k: view.model.config.to_dict() for k, view in used.items()},
         "tokenizers": {k: stable_hash(view.tokenizer.get_vocab()) for k, view in used.items()},
         "own": views[task.source].model.language_specific,
         "task": task.name,

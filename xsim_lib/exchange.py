@@ -33,7 +33,7 @@ _CODE = tuple(
     f"xsim_lib.{name}"
     for name in (
         *("alignment", "attachment", "batching", "bilingual", "exchange", "fitting", "models"),
-        *("parsing", "scores", "spans", "tagging", "trees", "words", "wordtask"),
+        *("parsing", "resampling", "scores", "spans", "tagging", "trees", "words", "wordtask"),
     )
 )
 

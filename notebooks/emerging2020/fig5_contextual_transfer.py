@@ -94,9 +94,8 @@ for seed in run.seeds:
     for name in chosen.tasks:
         task = chosen.task(name, settings.source, languages, seed)
         for (model, baseline, _), group in tqdm(todo.items(), desc=f"{name}, seed {seed}"):
-            # Tagging is not in the paper's figures: it is measured without the dearer extras.
-            if name != "pos" or (model != "biMLM align" and not baseline):
-                readable = [cell for pair, cell in group if pair.split("-")[1] in task.tests]
+            readable = [cell for pair, cell in group if pair.split("-")[1] in task.tests]
+            if readable:
                 run.record(exchange.transferred(readable, task), seed=seed)
 
 # %% [markdown]

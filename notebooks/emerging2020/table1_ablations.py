@@ -94,7 +94,8 @@ frame = frame.assign(
     column=frame["pair_or_language"].where(frame["variant"] == "", "en"),
     model=frame["model"] + frame["baseline"].map({"": "", "untrained": ", not pre-trained"}),
 )
-check = frame.pivot_table("value", ["task", "model"], "column", sort=False)[["en", *run.pairs]]
+check = frame.pivot_table("value", ["task", "model"], "column", sort=False)
+check = check.reindex(columns=["en", *run.pairs])
 
 
 def falls(scores):
