@@ -170,16 +170,24 @@ class Run:
     def overview(self) -> pd.DataFrame:
         """What this page was asked to do, and which claims it judges: the same on every machine."""
         group, prefix = self.settings.group(self.group), f"{self.paper}.{self.item}."
-        judged = [c.id for c in claims.all_claims() if (c.paper, c.item) == (self.paper, self.item)]
+        ids = (c.id.removeprefix(prefix) for c in self._claims())
+        judged = ", ".join(x.removeprefix(f"{self.paper}.") for x in ids)
         shown = {
             "profile": self.profile,
             "models": ", ".join(group.models),
             "pairs": ", ".join(group.pairs),
             "sentences per pair": group.n_parallel,
             "training seeds": ", ".join(map(str, self.seeds)),
-            "claims": ", ".join(c.removeprefix(prefix) for c in judged) or "none",
+            "claims": judged or "none",
         }
         return pd.DataFrame({"": shown})
+
+    def _claims(self) -> tuple[claims.Claim, ...]:
+        """Those that this page's measurements are judged by."""
+        try:
+            return claims.claims_of(self.paper, self.item)
+        except ValueError:  # a page that no claim is about
+            return ()
 
     def coverage(self) -> pd.DataFrame:
         """How many values were measured, by metric and baseline: the same on every machine."""

@@ -8,7 +8,7 @@
 # than fastText, and better in higher layers ([claims a](#scoreboard-emerging2020-fig4a),
 # [claims b](#scoreboard-emerging2020-fig4b)). The figure has no numbers in text form.
 #
-# **What this page does.** The same with the paper's settings: iterative normalisation, an orthogonal map, CSLS with ten
+# **What this page does.** The same procedure: iterative normalisation, an orthogonal map, CSLS with ten
 # neighbours. No word that is looked up has helped to fit the map. FastText's place is taken by vectors that are
 # counted from the models' own training text (PPMI and a singular value decomposition, as many dimensions as the models have). Beside it
 # stand no rotation, a rotation fitted on shuffled pairs, and untrained models.

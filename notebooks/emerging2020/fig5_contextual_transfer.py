@@ -93,7 +93,7 @@ for seed in run.seeds:
                 todo.setdefault(place, []).append((pair, cell))
     for name in chosen.tasks:
         task = chosen.task(name, settings.source, languages, seed)
-        for (model, baseline, _), group in tqdm(todo.items(), desc=f"{name}, seed {seed}"):
+        for group in tqdm(todo.values(), desc=f"{name}, seed {seed}"):
             readable = [cell for pair, cell in group if pair.split("-")[1] in task.tests]
             if readable:
                 run.record(exchange.transferred(readable, task), seed=seed)
@@ -102,7 +102,7 @@ for seed in run.seeds:
 # ## By layer
 #
 # The score in the second language. The distance between the solid lines is what one shared model is worth against two that
-# never met; the dotted line is what the new layers and the rotation achieve without any pre-training. A live build learns
+# never met, each of which has read more of its own language; the dotted line is what the new layers and the rotation achieve without any pre-training. A live build learns
 # fewer tasks at fewer layers than the recorded runs, so these are drawn where there are any.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "A grid of panels, one row per task and one column per language pair: score in the second language against the layer that is joined, for the bilingual model, the bilingual model with a rotation and two monolingual models with a rotation; untrained models dotted, shuffled links and no rotation in grey."}, "figure": {"name": "figure-emerging2020-fig5", "caption": "Zero-shot scores in points against the joined layer; the title says of which runs. Bands: one standard deviation over seeds, or the 95 % interval over sentences where there is one seed. Dotted: untrained models joined in the same way. Grey: two monolingual models without a rotation (dashed) and with a rotation of shuffled links (dash-dotted)."}}

@@ -161,7 +161,7 @@ run.verdicts()
 # papermill notebooks/emerging2020/fig6_sentence_retrieval.ipynb out.ipynb -p profile mini -y "pairs: [en-fr]"
 # ```
 #
-# Worth trying: `--set "joining={sentences: 500}"`, where untrained encoders do well too; `--set n_parallel=300`, fewer
+# Worth trying: `--set "joining={sentences: 500}"`, where untrained encoders do much better; `--set n_parallel=300`, fewer
 # candidates; `--profile real`, sentences of Tatoeba and models of a few million words.
 
 # %% tags=["hide-input"]

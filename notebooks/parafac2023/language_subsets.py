@@ -149,7 +149,7 @@ for line, column in zip(axes, columns, strict=True):
 #
 # Diverse over related: above 1, the diverse set varies more.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "One panel per run: the ratio of the variance of the diverse set to that of each related set, on a logarithmic axis, per layer, for the four ways to compare; a line at 1."}, "figure": {"name": "figure-parafac2023-subsets-ratio", "caption": "Variance of the diverse set over that of a related one, all words. Every dot is a layer and seed; filled where the paper's test has p below 0.05. Line: equal variances."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "One panel per run: the ratio of the variance of the diverse set to that of each related set, on a logarithmic axis, per layer, for the models of the sets and for three controls; a line at 1."}, "figure": {"name": "figure-parafac2023-subsets-ratio", "caption": "Variance of the diverse set over that of a related one, all words. Every dot is a layer and seed; filled where the paper's test has p below 0.05. Line: equal variances."}}
 ways = {
     "own models": ("", ""),
     "relative": ("", "relative"),
