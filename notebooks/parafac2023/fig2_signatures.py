@@ -40,6 +40,10 @@ options = {
 run = xsim.start("parafac2023.fig2a", **options)
 latin = xsim.start("parafac2023.fig2b", **options)
 settings = run.settings
+if settings.factorization.layers and len(settings.factorization.layers) < 3:
+    raise ValueError(
+        f"factorization: expected three layers or more for a trend, got {settings.factorization.layers}"
+    )
 plots.use_style()
 signature_run.overview(run)
 
@@ -59,14 +63,13 @@ for seed in run.seeds:
             run.record(rows, baseline=baseline, **about)
             if (baseline, variant) == ("", ""):
                 latin.record(rows, **about)
-            if len(found.layers) > 2:
-                means = found.means(scale_free=scale_free)
-                trends = layer_trends(means).reset_index(names="pair_or_language")
-                for column in ("tau", "q"):
-                    rows = trends[["pair_or_language", column]].rename(columns={column: "value"})
-                    run.record(
-                        rows, metric=f"trend_{column}", variant=variant, baseline=baseline, **about
-                    )
+            means = found.means(scale_free=scale_free)
+            trends = layer_trends(means).reset_index(names="pair_or_language")
+            for column in ("tau", "q"):
+                rows = trends[["pair_or_language", column]].rename(columns={column: "value"})
+                run.record(
+                    rows, metric=f"trend_{column}", variant=variant, baseline=baseline, **about
+                )
         for layer in found.layers:
             one = found.solution(layer)
             values = {

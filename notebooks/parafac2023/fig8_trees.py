@@ -98,10 +98,14 @@ steps = [
     for kind in ("", "untrained", *(("no cognates",) if no_cognates else ()))
 ]
 strings = {"lexical": None, "lexical trigrams": 3}
+layers = sorted({middle, *(settings.factorization.layers or range(depth + 1))})
+unrelated = language_trees.without_cognates(settings) if no_cognates else None
 for seed, kind in tqdm(steps, unit="set of models"):
-    about = {"settings": language_trees.without_cognates(settings)} if "no" in kind else {}
+    about = {"settings": unrelated} if kind == "no cognates" else {}
     fresh = "untrained" if kind == "untrained" else ""
-    solved = signature_run.measure(run, seed, baseline=fresh, progress=False, **about)
+    solved = signature_run.measure(
+        run, seed, layers=layers, baseline=fresh, progress=False, **about
+    )
     by_layer = {k: f.upgma(f.cosine_distances(solved.table(k))) for k in solved.layers}
     judged(run, by_layer[middle], seed, baseline=kind, variant="")
     for layer, tree in by_layer.items():

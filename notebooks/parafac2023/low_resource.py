@@ -181,6 +181,7 @@ for axis, language in zip(axes[0], shown, strict=True):
     axis.set_title(f"{language}\n{kind}", fontsize=10)
 for axis in axes[-1]:
     axis.set_xlabel("layer")
+    axis.xaxis.get_major_locator().set_params(integer=True)
 _ = figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
 
 # %% [markdown]
