@@ -111,7 +111,8 @@ check.round(1).assign(falls=check[[*run.pairs]].apply(falls, axis=1))
 #
 # Zero-shot scores in points, means over seeds, and the paper's in parentheses: accuracy of inference, F1 of entities, LAS of
 # parsing. Chance is 33 for inference. The paper's languages are real ones and its models a thousand times
-# as large: compare the differences between rows, not the numbers.
+# as large: compare the differences between rows, not the numbers. Where there are recorded runs with more rows than a live
+# build has time for, the table is theirs.
 
 # %% tags=["hide-input"]
 paper = reported.as_records("emerging2020", ["table1"])
@@ -124,7 +125,9 @@ def table(records):
 
 
 cells = [(task, pair) for task in settings.tasks for pair in run.pairs]
-ours, printed = table(run.records).loc[list(settings.rows)], table(paper)
+here = [column for column in run.columns() if column.title.split("\n")[1].startswith(profile)]
+ours, printed = table(here[-1].records), table(paper)  # this build, then what is recorded
+ours = ours.loc[[row for row in ROWS if row in ours.index]]
 pd.DataFrame(
     {
         column: [
