@@ -177,7 +177,7 @@ run.verdicts()
 # - The published repository has no code for this figure. The formula in the paper lacks the centring that its text describes;
 #   here both sides are centred, as in the definition of CKA.
 # - The paper's en' is a back-translation of the English sentences; at `mini` it is the same meaning said again. The
-#   family has no synonyms and little free order, so 95 % of these sentences are word for word the same: en-en' compares two random
+#   family has no synonyms and little free order, so nearly all of these sentences are word for word the same: en-en' compares two random
 #   starts on nearly the same text. Real text has no such pair here.
 # - The paper's sentences are the same in all languages. Here every pair has sentences of its own, also on the English side.
 # - The paper's random encoder is one draw. Here it is drawn anew for every seed.
