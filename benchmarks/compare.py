@@ -21,7 +21,7 @@ CASES = {
 
 def parallel(n, pairs):
     """Artificial sentences of English and `pairs` other languages, by pair."""
-    from xsim_lib.artificial import presets
+    from xsim_lib.text.artificial import presets
 
     family = presets.baltic6(0)
     names = family.languages[: pairs + 1]
@@ -34,9 +34,9 @@ def random_model(layers, width, text):
     import torch
     from transformers import BertConfig, BertModel
 
-    from xsim_lib.models import LoadedModel
-    from xsim_lib.texts import Corpus
-    from xsim_lib.tokenization import train_tokenizer
+    from xsim_lib.models.encoder import LoadedModel
+    from xsim_lib.models.tokenization import train_tokenizer
+    from xsim_lib.text.types import Corpus
 
     torch.manual_seed(0)
     sample = {k: v[:500] for k, v in text.sentences.items()}
@@ -66,21 +66,21 @@ class Stopwatch:
 
 def cost(args):
     """Comparisons without an untrained copy, their CPU time split by what it was spent on."""
-    from xsim_lib import comparison, sums
+    from xsim_lib.reading import comparison, sums
 
     texts = parallel(args.n, args.pairs)
     loaded = random_model(args.layers, args.width, next(iter(texts.values())))
     rows = []
     for indices, baselines in (CASES[name] for name in args.cases):
         forward = loaded.model.forward = Stopwatch(type(loaded.model).forward.__get__(loaded.model))
-        passes = sums.collect
-        collected = comparison.collect = Stopwatch(passes)
+        passes = sums.collect_sums
+        collected = comparison.collect_sums = Stopwatch(passes)
         encoded = sums.encode, Stopwatch(sums.encode)
         sums.encode = encoded[1]
         start = time.process_time()
         comparison.compare(loaded, texts, indices=indices, baselines=baselines, progress=False)
         total = time.process_time() - start
-        sums.encode, comparison.collect = encoded[0], passes
+        sums.encode, comparison.collect_sums = encoded[0], passes
         del loaded.model.forward
         rows.append(
             {
@@ -97,8 +97,8 @@ def cost(args):
 
 def padding(args):
     """Padding tokens over real tokens: by length, as `encode` does, and unsorted by hundreds."""
-    from xsim_lib.batching import by_length
-    from xsim_lib.representations import token_lengths
+    from xsim_lib.reading.batching import by_length
+    from xsim_lib.reading.sentences import token_lengths
 
     texts = parallel(max(args.n, 1000), 1)
     text = next(iter(texts.values()))
@@ -119,7 +119,7 @@ def padding(args):
 
 def memory(n):
     """Peak memory of comparing n sentences beyond what was there before: model, text, libraries."""
-    from xsim_lib.comparison import compare
+    from xsim_lib.reading.comparison import compare
 
     base = next(iter(parallel(1000, 1).values()))
     loaded = random_model(**MEMORY, text=base)
@@ -160,7 +160,7 @@ def main():
 
     import torch
 
-    from xsim_lib.provenance import device_name, versions
+    from xsim_lib.evidence.provenance import device_name, versions
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     found = {"device": device_name(), "threads": torch.get_num_threads(), "versions": versions()}

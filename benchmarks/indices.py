@@ -35,13 +35,13 @@ def data(n, d):
 
 
 def ours():
-    from xsim_lib import similarity as s
-    from xsim_lib.moments import Moments
+    from xsim_lib import indices as s
+    from xsim_lib.indices.moments import Moments
 
     def all_second_order(x, y):
         m = Moments.from_rows(x, y)
         indices = (s.anc_from_moments, s.linear_cka_from_moments, s.cca_from_moments)
-        more = (s.svcca_from_moments, s.pwcca_from_moments, s.procrustes_distance_from_moments)
+        more = (s.svcca_from_moments, s.pwcca_from_moments, s.procrustes_from_moments)
         return sum(f(m) for f in (*indices, *more))
 
     return {
@@ -52,7 +52,7 @@ def ours():
         "cca": s.cca,
         "svcca": s.svcca,
         "pwcca": s.pwcca,
-        "procrustes_distance": s.procrustes_distance,
+        "procrustes": s.procrustes,
         "matching_accuracy": s.matching_accuracy,
         "all_second_order": all_second_order,
     }

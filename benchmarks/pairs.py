@@ -42,10 +42,10 @@ def by_textbook(names):
 
 
 def by_xsim(names, fast):
-    from xsim_lib import similarity
-    from xsim_lib.moments import shared_moments
+    from xsim_lib import indices
+    from xsim_lib.indices.moments import shared_moments
 
-    functions = [getattr(similarity, f"{name}_from_moments") for name in names]
+    functions = [getattr(indices, f"{name}_from_moments") for name in names]
     diagonal = names == ("anc",)
 
     def run(rows, pairs):
@@ -123,7 +123,7 @@ def main():
 
     import torch
 
-    from xsim_lib.provenance import device_name, versions
+    from xsim_lib.evidence.provenance import device_name, versions
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     about = {"device": device_name(), "threads": torch.get_num_threads(), "versions": versions()}

@@ -70,7 +70,7 @@ def pwcca(x, y):
     return (weights * s).sum() / weights.sum()
 
 
-def procrustes_distance(x, y):
+def procrustes(x, y):
     x, y = (centred(v) / np.linalg.norm(centred(v)) for v in (x, y))
     q, _ = orthogonal_procrustes(y, x)
     return np.linalg.norm(x - y @ q)
@@ -84,4 +84,4 @@ def matching_accuracy(x, y):
 
 def all_second_order(x, y):
     """Six indices, each from the rows."""
-    return sum(f(x, y) for f in (anc, linear_cka, cca, svcca, pwcca, procrustes_distance))
+    return sum(f(x, y) for f in (anc, linear_cka, cca, svcca, pwcca, procrustes))

@@ -30,58 +30,32 @@ width = None  # of the untrained encoder; None: that of the first chapter
 # %% tags=["hide-input"]
 import time
 from collections import Counter
+from functools import partial
 from html import escape
 from itertools import combinations
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
-import torch
-from IPython.display import HTML, Markdown, display
+from IPython.display import HTML, display
 
-from xsim_lib import plots, profiles, similarity
-from xsim_lib.artificial.tree import parse_newick, path_lengths
-from xsim_lib.models import Encoder, EncoderConfig, LoadedModel
-from xsim_lib.provenance import versions
-from xsim_lib.representations import encode
-from xsim_lib.sources import split_pair
-from xsim_lib.tokenization import train_tokenizer
+from xsim_lib.evidence.provenance import versions
+from xsim_lib.figures import plots
+from xsim_lib.study import family_figures, family_page
+from xsim_lib.study.family_page import say
+from xsim_lib.text.artificial import comparing, relabelling
 
 started = time.monotonic()
-if profile not in profiles.PROFILES:
-    raise ValueError(f"profile: expected one of {', '.join(profiles.PROFILES)}; got {profile!r}")
-if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-    raise ValueError(f"seed: expected an integer >= 0, got {seed!r}")
-if not isinstance(options, dict):
-    raise ValueError(f"options: expected a mapping such as {{'anchors': 0.5}}, got {options!r}")
-if width is not None and (isinstance(width, bool) or not isinstance(width, int) or width < 1):
-    raise ValueError(f"width: expected an integer >= 1 or None, got {width!r}")
-own_text = profile in ("smoke", "mini")
-settings = profiles.settings("anc2022", profile if own_text else "mini")
-source, encoder = settings.source, {**settings.encoder, **({"hidden_size": width} if width else {})}
-EncoderConfig(**encoder)  # refuses a width that the heads do not divide
-
-
-def say(text):
-    display(Markdown(text))
-
-
-def family_with(family_seed=seed, every=(), **changes):
-    """The family that the chapters train on, but for `changes`; `every` changes all its languages."""
-    wanted = {**source.options, **options, **changes}
-    wanted["every"] = {**source.options.get("every", {}), **options.get("every", {}), **dict(every)}
-    return source.model_copy(update={"family_seed": family_seed, "options": wanted}).family
-
-
-family, n = family_with(), settings.n_parallel
+settings, encoder = family_page.family_settings(profile, seed, options, width)
+source, n = settings.source, settings.n_parallel
+family_with = partial(family_page.changed_family, source, options=options)
+family = family_with(seed)
 languages, pairs = family.languages, list(combinations(family.languages, 2))
-colours = sns.color_palette("colorblind")
 plots.use_style()
-if not own_text:
+if profile not in ("smoke", "mini"):
     say(f"Profile `{profile}` has real text; this page shows the family of `mini`.")
 names = f"{', '.join(languages[:-1])} and {languages[-1]}"
-say(f"Family {seed}: {names}; figures use {n} sentences unless they say otherwise.")
+say(f"Family {seed}: {escape(names)}; figures use {n} sentences unless they say otherwise.")
 
 # %% [markdown]
 # ## What the sentences look like
@@ -106,7 +80,7 @@ for k in range(3):
         )
         latin = family.romanise(name, sentence)
         latin = "" if latin == sentence else f"<br><small>{escape(latin)}</small>"
-        blocks.append(f"<li lang='zxx'><strong>{name}</strong>&ensp;{said}{latin}</li>")
+        blocks.append(f"<li lang='zxx'><strong>{escape(name)}</strong>&ensp;{said}{latin}</li>")
     blocks.append("</ul>")
 style = (
     "<style>.glossed li {line-height: 2.3} .glossed rt {font-size: .7em; padding: 0 .3em}</style>"
@@ -124,58 +98,12 @@ display(HTML(f"{style}<div class='glossed'>{''.join(blocks)}</div>"))
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Left: the true tree, in which en and fr are sisters, bg is their cousin and et stands alone. Right: the mean edit distance of words grows with the distance of two languages in the tree and is largest for unrelated languages; without cognates all pairs are equally far apart."}}
 # NBVAL_CHECK_OUTPUT
-def edit_distance(a, b):
-    row = list(range(len(b) + 1))
-    for i, x in enumerate(a, 1):
-        diagonal, row[0] = row[0], i
-        for j, y in enumerate(b, 1):
-            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (x != y))
-    return row[-1] / max(len(a), len(b))
-
-
-def word_distances(of):
-    words = {x: of.words(x) for x in languages}
-    keys = [k for k, v in words["en"].items() if k[:5] != "name:" and v[0] not in of.anchors]
-    latin = {x: of.romanise(x, " ".join(words[x][k][0] for k in keys)).split() for x in languages}
-    return [np.mean([*map(edit_distance, latin[a], latin[b])]) for a, b in pairs]
-
-
-def draw(axis, node, rows, x=0.0):
-    """Draw a tree from left to right and return its height."""
-    x += node.length
-    y = [draw(axis, child, rows, x) for child in node.children] or [next(rows)]
-    axis.plot([x - node.length, x], [np.mean(y)] * 2, color="0.3")
-    axis.plot([x, x], [min(y), max(y)], color="0.3")
-    axis.text(x + 0.02, np.mean(y), node.name, va="center")
-    return np.mean(y)
-
-
-figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
-rows, trees = iter(range(len(languages))), [parse_newick(tree) for tree in family.spec.trees]
-for tree in trees:
-    draw(left, tree, rows)
-left.set(xlabel="branch length", yticks=[], xlim=(-0.02, 0.75), title="true tree")
-left.grid(False)
-left.spines["left"].set_visible(False)
-paths = {pair: length for tree in trees for pair, length in path_lengths(tree).items()}
-never = max(paths.values()) + 0.5  # where pairs without a common ancestor are drawn
-x = np.array([paths.get(pair, never) for pair in pairs])
-related = np.array([word_distances(family_with(s)) for s in range(seed, seed + 5)])
-control = [
-    word_distances(family_with(s, cognates=False, borrowings=())) for s in range(seed, seed + 5)
-]
-for k, (a, b) in enumerate(pairs):
-    together = np.flatnonzero(x == x[k])  # pairs equally far apart stand side by side
-    at = x[k] + 0.06 * (list(together).index(k) - (len(together) - 1) / 2)
-    right.plot([at] * 5, np.array(control)[:, k], "x", color="0.6", markersize=4)
-    right.plot([at] * 5, related[:, k], "o", color=colours[0], markersize=4)
-    label = {"textcoords": "offset points", "xytext": (0, -5), "ha": "center", "va": "top"}
-    right.annotate(f"{a}-{b}", (at, related[:, k].min()), rotation=90, fontsize=8, **label)
-right.set(xlabel="path between two languages in the tree", title="measured", ylim=(0, 1))
-right.set(ylabel="edit distance of words", xlim=(min(x) - 0.2, never + 0.2))
-near = sorted(set(paths.values()))
-right.set_xticks([*near, never], [*map("{:g}".format, near), "unrelated"])
+seeds, unrelated = range(seed, seed + 5), {"cognates": False, "borrowings": ()}
+related = np.array([comparing.word_distances(family_with(s), pairs) for s in seeds])
+control = np.array([comparing.word_distances(family_with(s, **unrelated), pairs) for s in seeds])
+figure = family_figures.distances_in_tree(family, pairs, related, control)
 plt.show()
+x = family_figures.tree_paths(family, pairs)
 steps = [f"{np.mean(related[:, x == step]):.2f}" for step in sorted(set(x))]
 say(f"Mean distance from near to far: {', '.join(steps)}; without cognates {np.mean(control):.2f}.")
 
@@ -236,11 +164,7 @@ left.set_axisbelow(True)
 left.set(xlabel="tokens of an en sentence", ylabel="tokens of its bg translation")
 for axis in (left.xaxis, left.yaxis):
     axis.get_major_locator().set_params(integer=True)
-ranked = {}
-for name in languages:
-    words = Counter(word for line in text[name] for word in line.split() if word.isalpha())
-    counts = np.array(sorted(words.values(), reverse=True))
-    ranked[name] = pd.Series(counts / counts.sum(), index=np.arange(1, len(counts) + 1))
+ranked = {name: comparing.ranked_frequencies(text[name]) for name in languages}
 plots.curves(right, ranked, xlabel="rank of the word", ylabel="share of all words", markers=False)
 right.set(xscale="log", yscale="log")
 right.legend()
@@ -269,27 +193,12 @@ topics = {
     / 20_000
     for domain in ("news", "tales")
 }
-order = np.argsort(-topics["news"])
-figure, axis = plt.subplots(figsize=(8, 2.2), layout="constrained")
-for k, (domain, share) in enumerate(topics.items()):
-    axis.bar(
-        np.arange(len(order)) + 0.4 * k - 0.2, share[order], 0.4, color=colours[k], label=domain
-    )
-axis.set_axisbelow(True)
-axis.set(xlabel="topic, most frequent in news first", ylabel="share of sentences", xticks=[])
-axis.legend()
+figure = family_figures.topic_bars(topics)
 plt.show()
-
-
-def difference(p, q):
-    """Share of words that would have to change for one text to have the frequencies of the other."""
-    p, q = (Counter(word for line in lines for word in line.split()) for lines in (p, q))
-    return 0.5 * sum(abs(p[w] / p.total() - q[w] / q.total()) for w in p | q)
-
-
 size = source.sentences
-other = difference(text["en"], family.text(size, languages=["en"], domain="tales")["en"])
-same = difference(text["en"], family.text(size, languages=["en"], seed=9)["en"])
+tales = family.text(size, languages=["en"], domain="tales")["en"]
+again = family.text(size, languages=["en"], seed=9)["en"]
+other, same = (comparing.frequency_difference(text["en"], lines) for lines in (tales, again))
 say(
     f"Topics differ by {0.5 * np.abs(topics['news'] - topics['tales']).sum():.0%} (total variation). Words of en differ by "
     f"{other:.0%} between the domains, and by {same:.0%} between two texts of news of {size} sentences."
@@ -305,27 +214,10 @@ say(
 
 # %% tags=["hide-input"]
 def untrained(of, *, vocabulary=settings.vocabulary, init=0):
-    """CKA and ANC of en with the other languages in a random encoder, at its first and last layer."""
-    tokenizer = train_tokenizer(of.text(min(2000, source.sentences)), vocabulary)
-    torch.manual_seed(init)
-    config = EncoderConfig(vocab_size=len(tokenizer), norm="post", **encoder)
-    model = LoadedModel("untrained", Encoder(config).eval(), tokenizer)
-    said = {name: [sentence for sentence, _, _ in of.gloss(name, n)] for name in languages}
-    states = {name: encode(model, lines) for name, lines in said.items()}
-    size = [len(line.split()) for line in said["en"]]
-    orders = {
-        "translations": np.arange(n),
-        "equal length": similarity.shuffled(n, 0, size),
-        "shuffled": similarity.shuffled(n, 0),
-    }
-    rows = []
-    for pair in settings.pairs:
-        for layer in (0, -1):
-            x, y = (states[name][layer] for name in split_pair(pair))
-            for pairing, order in orders.items():
-                values = similarity.linear_cka(x, y[order]), similarity.anc(x, y[order])
-                rows.append((pair, layer, pairing, *values))
-    return pd.DataFrame(rows, columns=["pair", "layer", "pairing", "CKA", "ANC"])
+    """CKA and ANC of the chapter's pairs in a random encoder, at its first and last layer."""
+    lines = min(2000, source.sentences)
+    how = {"vocabulary": vocabulary, "lines": lines, "init": init}
+    return family_page.untrained_similarities(of, encoder, settings.pairs, n, **how)
 
 
 def mean_of(measured, index, pairing="translations"):
@@ -339,31 +231,20 @@ def mean_of(measured, index, pairing="translations"):
 
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Left: the measured share of common nouns follows the requested anchor rate, and the share of all common words rises more slowly. Right: ANC of the untrained encoder rises steeply with the anchor rate, CKA only a little; both stay above pairs matched by length."}}
-def common(of):
-    """Share of nouns and names, and of all words, that every language writes alike."""
-    words = {
-        x: [t for s in of.treebank(x, n).sentences for t in s.tokens if t.upos != "PUNCT"]
-        for x in languages
-    }
-    everywhere = set.intersection(*({t.form for t in tokens} for tokens in words.values()))
-    nouns = [
-        t.form in everywhere for x in languages for t in words[x] if t.upos in ("NOUN", "PROPN")
-    ]
-    return np.mean(nouns), np.mean([t.form in everywhere for x in languages for t in words[x]])
-
-
 rates = sorted({0.0, family.spec.anchors, 0.5, 1.0})
-families = {rate: family_with(anchors=rate) for rate in rates}
+families = {rate: family_with(seed, anchors=rate) for rate in rates}
 at_rate = {rate: untrained(of) for rate, of in families.items()}
 shares = pd.DataFrame(
-    [common(of) for of in families.values()], index=rates, columns=["nouns and names", "all words"]
+    [comparing.common_shares(of, n) for of in families.values()],
+    index=rates,
+    columns=["nouns and names", "all words"],
 )
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3), layout="constrained", sharey=True)
 plots.curves(left, dict(shares.items()), xlabel="anchors asked for", ylabel="share of the text")
-indices = {
+measured = {
     i: pd.Series({rate: mean_of(m, i) for rate, m in at_rate.items()}) for i in ("CKA", "ANC")
 }
-plots.curves(right, indices, xlabel="anchors asked for", ylabel="similarity, untrained")
+plots.curves(right, measured, xlabel="anchors asked for", ylabel="similarity, untrained")
 for index, style in (("CKA", "--"), ("ANC", ":")):
     by_length = [mean_of(m, index, "equal length") for m in at_rate.values()]
     right.plot(rates, by_length, style, color="0.45", label=f"{index}, equal length")
@@ -372,7 +253,7 @@ right.set(xticks=rates)
 left.legend()
 right.legend()
 plt.show()
-found = {i: ", ".join(f"{v:.2f}" for v in indices[i]) for i in indices}
+found = {i: ", ".join(f"{v:.2f}" for v in measured[i]) for i in measured}
 say(
     f"At {', '.join(map('{:g}'.format, rates))}: CKA {found['CKA']}; ANC {found['ANC']} "
     f"(mean of {', '.join(settings.pairs)})."
@@ -393,48 +274,17 @@ say(
 # - *no anchors*: and this is what remains when no word, digit or punctuation mark is shared.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "CKA and ANC of an untrained encoder for three language pairs, over six versions of the family. Both are highest when translations are relabellings word by word and fall with every ingredient; CKA of unshuffled pairs stays above that of pairs of equal length, which stays above shuffled pairs."}}
-still = {
-    "order_noise": 0.0, "pro_drop": 0.0, "drop": 0.0, "synonyms": 0.0, "polysemy": 0.0, "vagueness": 0.0,
-}  # fmt: skip
-silent = {"particle_rate": 0.0, "formula_rate": 0.0}
-alike = {
-    "order": "SVO", "adjective": "before", "adposition": "before", "morphology": "fusional",
-    "articles": "word", "cases": False, "agreement": True,
-}  # fmt: skip
-relabelled = family_with(every=still | silent | alike, each={})
+words, fillers = relabelling.ONE_WORDING, relabelling.WITHOUT_FILLERS
+relabelled = family_with(seed, every=words | fillers | relabelling.ONE_GRAMMAR, each={})
 ladder = {
     "relabelled,\nwords": untrained(relabelled, vocabulary=20_000),
     "relabelled,\nsub-words": untrained(relabelled),
-    "own\ngrammar": untrained(family_with(every=still | silent)),
-    "own\nwording": untrained(family_with(every=silent)),
+    "own\ngrammar": untrained(family_with(seed, every=words | fillers)),
+    "own\nwording": untrained(family_with(seed, every=fillers)),
     "own fillers:\nthis family": at_rate[family.spec.anchors],
     "no\nanchors": at_rate[0.0],
 }
-steps = np.arange(len(ladder))
-figure, axes = plt.subplots(2, 1, figsize=(7, 5.4), layout="constrained", sharex=True)
-for axis, index in zip(axes, ("CKA", "ANC"), strict=True):
-    last = {step: m[m.layer == -1] for step, m in ladder.items()}
-    curves = {
-        pair: pd.Series(
-            [
-                m[(m.pair == pair) & (m.pairing == "translations")][index].item()
-                for m in last.values()
-            ]
-        )
-        for pair in settings.pairs
-    }
-    plots.curves(axis, curves, xlabel="", ylabel="")
-    for pairing, style in (("equal length", "--"), ("shuffled", ":")):
-        axis.plot(
-            steps,
-            [mean_of(m, index, pairing) for m in ladder.values()],
-            style,
-            color="0.45",
-            label=pairing,
-        )
-    axis.set(ylabel=f"{index}, untrained", ylim=(0, None))
-    axis.set_xticks(steps, list(ladder))
-figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
+figure = family_figures.similarity_ladder(ladder, settings.pairs)
 plt.show()
 again = pd.concat([untrained(family, init=k)[["CKA", "ANC"]] for k in (1, 2)], keys=(1, 2))
 own = at_rate[family.spec.anchors]

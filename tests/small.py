@@ -10,12 +10,17 @@ from pathlib import Path
 
 import torch
 
-from xsim_lib.models import EncoderConfig, EncoderForCausalLM, EncoderForMaskedLM, LoadedModel
-from xsim_lib.pretraining import PretrainingSettings
-from xsim_lib.sources import Artificial
-from xsim_lib.texts import Corpus, ParallelCorpus
-from xsim_lib.tokenization import train_tokenizer
-from xsim_lib.zoo import ModelSpec
+from xsim_lib.models.encoder import (
+    EncoderConfig,
+    EncoderForCausalLM,
+    EncoderForMaskedLM,
+    LoadedModel,
+)
+from xsim_lib.models.tokenization import train_tokenizer
+from xsim_lib.text.sources import Artificial
+from xsim_lib.text.types import Corpus, ParallelCorpus
+from xsim_lib.training.pretraining import PretrainingSettings
+from xsim_lib.training.zoo import ModelSpec
 
 SOURCE = Artificial(languages=("en", "fr"), sentences=80)
 ENCODER = {
@@ -88,7 +93,9 @@ def two_ranks(script, folder):
     file = folder / "rank.py"
     file.write_text(script)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    environment["PYTHONPATH"] = os.pathsep.join(map(str, Path(__file__).parents[:2]))
+    here = Path(__file__).parent
+    folders = [here, here.parent, *(folder for folder in here.iterdir() if folder.is_dir())]
+    environment["PYTHONPATH"] = os.pathsep.join(map(str, folders))
     ranks = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
         [*ranks, str(file), str(folder)],

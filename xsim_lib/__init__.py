@@ -1,16 +1,23 @@
-"""xsim_lib: the thin library behind the notebooks of the xsim book."""
+"""xsim_lib: a small library to measure, a laboratory to train, one folder per paper.
 
-from importlib import import_module
+>>> from xsim_lib import compare, load, plain
+"""
 
 __version__ = "0.1.0"
 
-# Lazy, so that `import xsim_lib` stays cheap and loads no torch.
-_LAZY = {"start": "xsim_lib.experiment", "compare": "xsim_lib.comparison"}
-
-__all__ = ["__version__", *_LAZY]
+__all__ = ["__version__", "compare", "load", "plain", "start"]
 
 
 def __getattr__(name: str):
-    if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
-    raise AttributeError(f"module 'xsim_lib' has no attribute {name!r}")
+    """What the README shows, imported when it is asked for: `import xsim_lib` stays cheap and loads no torch."""
+    if name == "start":
+        from xsim_lib.study.experiment import start as found
+    elif name == "compare":
+        from xsim_lib.reading.comparison import compare as found
+    elif name == "load":
+        from xsim_lib.models.loading import load as found
+    elif name == "plain":
+        from xsim_lib.text.corpora import plain as found
+    else:
+        raise AttributeError(f"module 'xsim_lib' has no attribute {name!r}")
+    return found

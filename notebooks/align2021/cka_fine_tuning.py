@@ -20,14 +20,19 @@ checkpoints = None  # public models instead: {"mine": "a hub name or a folder"}
 
 # %% tags=["hide-input"]
 # NBVAL_CHECK_OUTPUT
+from itertools import product
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
 import xsim_lib as xsim
-from xsim_lib import kernels, plots, transfer
-from xsim_lib.models import untrained
-from xsim_lib.representations import encode
+from xsim_lib.figures import plots
+from xsim_lib.models.encoder import untrained
+from xsim_lib.papers.align2021 import kernel_cka, transfer_figures
+from xsim_lib.papers.align2021.tasks import transfer_task
+from xsim_lib.reading.sentences import encode
+from xsim_lib.tasks import transfer
 
 run = xsim.start(
     "align2021.cka", profile=profile, seeds=seeds, pairs=pairs, n_parallel=n_parallel, tasks=tasks,
@@ -51,7 +56,7 @@ for seed, chosen in models.items():
             encoders = {"": start}
             for task in settings.tasks:
                 tuned = transfer.fine_tuned(
-                    start, settings.task(task, source, seed), progress=False
+                    start, transfer_task(settings, task, source, seed), progress=False
                 )
                 encoders[f"fine-tuned {task}"] = tuned.words.loaded
             for stage, encoder in encoders.items():
@@ -62,7 +67,7 @@ for seed, chosen in models.items():
                         encoder, run.parallel, indices=("cka", "cka_debiased", "anc"),
                         progress=False, **options,
                     ),
-                    kernels.rbf_rows(encoder, run.parallel, **options),
+                    kernel_cka.rbf_rows(encoder, run.parallel, **options),
                 )  # fmt: skip
                 for rows in measured:
                     kind = {"baseline": baseline} if baseline else {}
@@ -84,33 +89,7 @@ panels = {
 }
 pair, name = run.pairs[0], run.names[0]
 frame = run.records.frame.query("pair_or_language == @pair and model == @name")
-plots.use_style()
-figure, axes = plt.subplots(
-    1, len(panels), figsize=(11, 3.4), sharex=True, sharey=True, layout="constrained"
-)
-for axis, (metric, title) in zip(axes, panels.items(), strict=True):
-    own = frame[frame["metric"] == metric]
-    for k, stage in enumerate(stages):
-        here = own[own["variant"] == stage]
-        by = here[here["baseline"] == ""].groupby("layer")
-        mean = by["value"].mean()
-        axis.plot(mean.index, mean, color=f"C{k}", label=stage or "before")
-        if len(run.seeds) > 1:
-            ends = mean - by["value"].std(), mean + by["value"].std()
-        else:
-            ends = by["lower"].mean(), by["upper"].mean()
-        low, high = (end.to_numpy(dtype=float) for end in ends)
-        axis.fill_between(mean.index, low, high, color=f"C{k}", alpha=0.15, linewidth=0)
-        fresh = here[here["baseline"] == "untrained"].groupby("layer")["value"].mean()
-        axis.plot(fresh.index, fresh, color=f"C{k}", linestyle=":", linewidth=1.2)
-    before = own[own["variant"] == ""]
-    for kind, style in (("shuffled", "-."), ("length_matched", "--")):
-        floor = before[before["baseline"] == kind].groupby("layer")["value"].mean()
-        label = kind.replace("_", " ") + " pairs"
-        axis.plot(floor.index, floor, color="0.6", linestyle=style, linewidth=1, label=label)
-    axis.set(title=title, xlabel="layer")
-axes[0].set_ylabel(f"similarity, {pair}")
-_ = figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
+figure = transfer_figures.stage_curves(frame, panels, stages, label=f"similarity, {pair}")
 
 # %% [markdown]
 # ## Other pairs
@@ -144,7 +123,7 @@ pd.DataFrame(table).T.round(2)
 # biased CKA of few sentences is high whatever they are. Below: the first pair at a middle layer, batches of three sizes
 # cut in their way or without a sentence in common.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "CKA with a Gaussian kernel at a middle layer against the size of the batches, cut as in the authors' code and without common sentences, for right and for shuffled pairs, biased and debiased; the value of all sentences as lines."}, "figure": {"name": "figure-align2021-cka-batches", "caption": "Mean over four batches and one standard deviation, first pair, middle layer, first seed. Filled: right pairs; open: shuffled pairs. Lines: all sentences at once, biased (solid) and debiased (dashed)."}}
+# %% tags=["hide-input"]
 model, _ = models[run.seeds[0]][name]
 corpus = run.parallel[pair]
 x, y = (encode(model, corpus[language], truncate=cut) for language in pair.split("-"))
@@ -152,37 +131,38 @@ middle = (len(x) - 1) // 2
 n = x.shape[1]
 sizes = [max(5, n // parts) for parts in (20, 8, 4)]
 order = np.roll(np.arange(n), 1)
+cuttings = {
+    "authors' batches": kernel_cka.authors_batches,
+    "separate batches": kernel_cka.separate_batches,
+}
+batched = {}  # (cutting, debiased, shuffled) -> the values of the batches of every size
+for cutting, debiased, shuffle in product(cuttings, (False, True), (False, True)):
+    other = y[middle][order] if shuffle else y[middle]
+    batches = map(cuttings[cutting], sizes)
+    found = [kernel_cka.in_batches(x[middle], other, b, debiased=debiased) for b in batches]
+    batched[cutting, debiased, shuffle] = found
+    variant = f"{cutting}{', shuffled' if shuffle else ''}"
+    metric = "cka_rbf_debiased" if debiased else "cka_rbf"
+    rows = [
+        {
+            "metric": f"{metric}_batches_{what}", "value": getattr(f, what)(), "n": size,
+            "layer": middle, "n_layers": len(x) - 1, "variant": f"{variant}, {size} sentences",
+        }
+        for size, f in zip(sizes, found, strict=True)
+        for what in ("mean", "std")
+    ]  # fmt: skip
+    run.record(rows, model=name, seed=run.seeds[0], pair_or_language=pair)
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "CKA with a Gaussian kernel at a middle layer against the size of the batches, cut as in the authors' code and without common sentences, for right and for shuffled pairs, biased and debiased; the value of all sentences as lines."}, "figure": {"name": "figure-align2021-cka-batches", "caption": "Mean over four batches and one standard deviation, first pair, middle layer, first seed. Filled: right pairs; open: shuffled pairs. Lines: all sentences at once, biased (solid) and debiased (dashed)."}}
 figure, axis = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
-for k, (cutting, batches) in enumerate(
-    {
-        "authors' batches": kernels.authors_batches,
-        "separate batches": kernels.separate_batches,
-    }.items()
-):
-    for debiased in (False, True):
-        for shuffle in (False, True):
-            other = y[middle][order] if shuffle else y[middle]
-            found = [
-                kernels.in_batches(x[middle], other, batches(size), debiased=debiased)
-                for size in sizes
-            ]
-            label = f"{cutting}{', debiased' if debiased else ''}"
-            axis.errorbar(
-                np.array(sizes) * (1 + 0.04 * (2 * k + debiased)), [f.mean() for f in found],
-                yerr=[f.std(ddof=1) for f in found], fmt="s" if debiased else "o", capsize=2,
-                color=f"C{k}", mfc="white" if shuffle else f"C{k}", label=None if shuffle else label,
-            )  # fmt: skip
-            variant = f"{cutting}{', shuffled' if shuffle else ''}"
-            metric = "cka_rbf_debiased" if debiased else "cka_rbf"
-            rows = [
-                {
-                    "metric": f"{metric}_batches_{what}", "value": getattr(f, what)(), "n": size,
-                    "layer": middle, "n_layers": len(x) - 1, "variant": f"{variant}, {size} sentences",
-                }
-                for size, f in zip(sizes, found, strict=True)
-                for what in ("mean", "std")
-            ]  # fmt: skip
-            run.record(rows, model=name, seed=run.seeds[0], pair_or_language=pair)
+for (cutting, debiased, shuffle), found in batched.items():
+    k = list(cuttings).index(cutting)
+    label = f"{cutting}{', debiased' if debiased else ''}"
+    axis.errorbar(
+        np.array(sizes) * (1 + 0.04 * (2 * k + debiased)), [f.mean() for f in found],
+        yerr=[f.std(ddof=1) for f in found], fmt="s" if debiased else "o", capsize=2,
+        color=f"C{k}", mfc="white" if shuffle else f"C{k}", label=None if shuffle else label,
+    )  # fmt: skip
 for metric, style in (("cka_rbf", "-"), ("cka_rbf_debiased", "--")):
     whole = run.records.curve(metric, model=name, pair_or_language=pair, seed=run.seeds[0])[middle]
     axis.axhline(whole, color="0.4", linestyle=style, linewidth=1)

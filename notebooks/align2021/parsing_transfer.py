@@ -19,15 +19,17 @@ checkpoints = None  # public models instead: {"mine": "a hub name or a folder"}
 
 # %% tags=["hide-input"]
 # NBVAL_CHECK_OUTPUT
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
 import xsim_lib as xsim
-from xsim_lib import plots, reported, transfer
-from xsim_lib.attachment import attachment_scores
-from xsim_lib.models import untrained
-from xsim_lib.parsing import parse
+from xsim_lib.evidence import printed as reported
+from xsim_lib.models.encoder import untrained
+from xsim_lib.papers.align2021 import transfer_figures
+from xsim_lib.papers.align2021.tasks import transfer_task
+from xsim_lib.tasks import transfer
+from xsim_lib.tasks.attachment import attachment_scores
+from xsim_lib.tasks.parsing import parse
 
 run = xsim.start(
     "align2021.parsing", profile=profile, seeds=seeds, sources=sources, tasks=tasks,
@@ -49,7 +51,9 @@ for seed, chosen in models.items():
         for baseline, start in (("", model), ("untrained", untrained(model, seed))):
             for task in settings.tasks:
                 for source in settings.sources:
-                    rows = transfer.scores(start, settings.task(task, source, seed), progress=False)
+                    rows = transfer.scores(
+                        start, transfer_task(settings, task, source, seed), progress=False
+                    )
                     run.record(rows, model=name, seed=seed, baseline=baseline)
 
 # %% tags=["hide-input"]
@@ -76,37 +80,8 @@ pd.DataFrame(table).fillna("")
 source, name = settings.sources[0], run.names[0]
 frame = run.records.frame.query("model == @name and variant == ''")
 frame = frame[frame["pair_or_language"].str.startswith(f"{source}-")]
-plots.use_style()
-figure, axes = plt.subplots(
-    len(settings.tasks),
-    figsize=(6.8, 2.4 * len(settings.tasks)),
-    squeeze=False,
-    layout="constrained",
-)
-for axis, task in zip(axes[:, 0], settings.tasks, strict=True):
-    metric = transfer.METRICS[task]
-    own = frame[(frame["task"] == task) & (frame["metric"] == metric)]
-    by = {kind: part.groupby("pair_or_language") for kind, part in own.groupby("baseline")}
-    order = by[""]["value"].mean().sort_values(ascending=False).index
-    places = np.arange(len(order))
-    for kind, label in (("", "pre-trained"), ("untrained", "not pre-trained")):
-        mean = by[kind]["value"].mean()[order]
-        if len(run.seeds) > 1:
-            error = np.array([by[kind]["value"].std()[order]] * 2)
-        else:
-            ends = by[kind][["lower", "upper"]].mean().loc[order]
-            error = np.abs(ends.to_numpy().T - mean.to_numpy())
-        axis.errorbar(
-            places, mean, yerr=error, fmt="o", capsize=2, color="C0", label=label,
-            mfc="white" if kind else "C0",
-        )  # fmt: skip
-    if task == "parsing":
-        printed = paper.frame.set_index("pair_or_language")["value"]
-        shown = [(k, printed[p]) for k, p in enumerate(order) if p in printed.index]
-        axis.plot(*zip(*shown, strict=True), "x", color="0.4", label="mBERT (slides)")
-    axis.set_xticks(places, [pair.split("-", 1)[1] for pair in order])
-    axis.set(ylabel=f"{task}: {metric}", ylim=(0, 100))
-_ = axes[0, 0].legend(fontsize=8)
+printed = {"parsing": paper.frame.set_index("pair_or_language")["value"]}
+figure = transfer_figures.scores_by_target(frame, settings.tasks, printed)
 
 # %% [markdown]
 # ## Which LAS
@@ -116,9 +91,10 @@ _ = axes[0, 0].legend(fontsize=8)
 # name theirs. Words of sentences that are too long for the encoder count as wrong in both.
 
 # %% tags=["hide-input"]
-for seed, chosen in models.items():
+parsed = "parsing" in settings.tasks
+for seed, chosen in models.items() if parsed else ():
     for name, (model, _) in chosen.items():
-        task = settings.task("parsing", source, seed)
+        task = transfer_task(settings, "parsing", source, seed)
         parser = transfer.fine_tuned(model, task, progress=False)
         for language, bank in task.tests.items():
             found = attachment_scores(bank, parse(parser, bank), punctuation=True)
@@ -133,7 +109,8 @@ for seed, chosen in models.items():
                 rows, model=name, seed=seed, task="parsing", variant="with punctuation",
                 pair_or_language=f"{source}-{language}",
             )  # fmt: skip
-both = run.records.frame.query("task == 'parsing' and baseline == ''")
+both = run.columns()[0 if parsed else -1].records  # else the recorded run
+both = both.frame.query("task == 'parsing' and baseline == ''")
 both = both[both["pair_or_language"].isin([f"{source}-{x}" for x in settings.tested("parsing")])]
 both = both.assign(scored=both["variant"].replace("", "without punctuation"))
 both.groupby(["pair_or_language", "metric", "scored"], sort=False)["value"].mean().unstack(

@@ -17,17 +17,20 @@ profile = "mini"
 seeds = None  # None: the profile's own
 sources = None  # languages to fine-tune in; recorded runs take en, ru and ar
 tasks = None  # of parsing, pos, ner
+layers = None  # some of the pairs of layers, such as ["layers 1-2"]
 checkpoints = None  # public models instead: {"mine": "a hub name or a folder"}
 
 # %% tags=["hide-input"]
 # NBVAL_CHECK_OUTPUT
-import matplotlib.pyplot as plt
 import pandas as pd
 from tqdm import tqdm
 
 import xsim_lib as xsim
-from xsim_lib import plots, reported, transfer
-from xsim_lib.models import untrained
+from xsim_lib.evidence import printed as reported
+from xsim_lib.models.encoder import untrained
+from xsim_lib.papers.align2021 import measures, transfer_figures
+from xsim_lib.papers.align2021.tasks import transfer_task
+from xsim_lib.tasks import transfer
 
 run = xsim.start(
     "align2021.randominit", profile=profile, seeds=seeds, sources=sources, tasks=tasks,
@@ -48,22 +51,23 @@ models = {seed: run.models(seed) for seed in run.seeds}
 steps = [(t, s) for s in settings.sources for t in settings.tasks]
 for seed, chosen in models.items():
     for name, (model, _) in chosen.items():
-        pairs = transfer.layer_pairs(model)
+        pairs = measures.layer_pairs(model)
         about = {"model": name, "seed": seed, "n_layers": 2 * len(pairs)}
+        chosen_pairs = {k: pairs[k] for k in pairs if layers is None or k in layers}
         for task_name, source in tqdm(steps, desc=f"{name}, seed {seed}", unit="task"):
-            task = settings.task(task_name, source, seed)
+            task = transfer_task(settings, task_name, source, seed)
             before = transfer.scores(model, task, progress=False)
             nothing = transfer.scores(untrained(model, seed), task, progress=False)
             run.record(before, **about)
             run.record(nothing, baseline="untrained", **about)
-            lost = transfer.changes(nothing, before, task.metric)
+            lost = measures.score_changes(nothing, before, task.metric)
             run.record(lost, baseline="untrained", **about)
             both = task_name == "parsing" and source == settings.sources[0]
             for kind in ("bert", "framework") if both else ("bert",):
-                for group, layers in pairs.items():
-                    start = transfer.reset(model, layers, initialisation=kind, seed=seed)
+                for group, place in chosen_pairs.items():
+                    start = measures.reset(model, place, initialisation=kind, seed=seed)
                     after = transfer.scores(start, task, keep=False, progress=False)
-                    delta = transfer.changes(after, before, task.metric)
+                    delta = measures.score_changes(after, before, task.metric)
                     if kind == "framework":  # a metric of its own: claims are about the other one
                         delta["metric"] += "_framework"
                     run.record(delta, variant=group, **about)
@@ -108,52 +112,8 @@ shown.pivot_table(index="pair_or_language", columns="group", values="value", sor
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "One panel per task: the change of the score after re-initialising two layers, against their depth, for the source language and for the mean over the other languages, with intervals; the loss without any pre-training as horizontal lines; the paper's values for parsing."}, "figure": {"name": "figure-align2021-randominit", "caption": "What re-initialising two layers changes, in this build. Bars: one standard deviation over seeds or, with one seed, the 95 % interval over sentences (both scores taken as independent). Dashed: the same difference for an encoder that was not pre-trained at all. Crosses: mBERT in the slides. Open: the framework's default weights instead of BERT's."}}
 source = settings.sources[0]
-plots.use_style()
-figure, axes = plt.subplots(
-    1,
-    len(settings.tasks),
-    figsize=(3.1 * len(settings.tasks), 3.6),
-    squeeze=False,
-    layout="constrained",
-)
-
-
-def centre(variants, n_layers):
-    """Relative depth of the middle of a pair of layers."""
-    return (variants.str.extract(r"(\d+)-(\d+)").astype(float).mean(axis=1) - 0.5) / n_layers
-
-
-for axis, task in zip(axes[0], settings.tasks, strict=True):
-    metric = f"delta_{transfer.METRICS[task]}"
-    for k, pair in enumerate((f"{source}-{source}", f"{source}-{transfer.MEAN}")):
-        own = frame.query("task == @task and pair_or_language == @pair")
-        for kind in (metric, f"{metric}_framework"):
-            part = own[(own["metric"] == kind) & (own["baseline"] == "")]
-            if part.empty:
-                continue
-            by = part.groupby("variant", sort=False)
-            mean = by["value"].mean()
-            several = len(run.seeds) > 1
-            low = by["value"].std() if several else mean - by["lower"].mean()
-            high = by["value"].std() if several else by["upper"].mean() - mean
-            axis.errorbar(
-                centre(mean.index.to_series(), part["n_layers"].iloc[0]) + 0.02 * (kind != metric),
-                mean, yerr=[low, high], fmt="o-" if kind == metric else "o", capsize=2,
-                color=f"C{k}", mfc=f"C{k}" if kind == metric else "white",
-                label=pair if kind == metric else f"{pair}, framework's weights",
-            )  # fmt: skip
-        nothing = own.query("metric == @metric and baseline == 'untrained'")["value"].mean()
-        axis.axhline(nothing, color=f"C{k}", linestyle="--", linewidth=1)
-        if task == "parsing":
-            printed = paper.frame.query("pair_or_language == @pair and variant != ''")
-            axis.plot(
-                centre(printed["variant"], 12), printed["value"], "x", color=f"C{k}",
-                label=f"{pair}, mBERT (slides)",
-            )  # fmt: skip
-    axis.axhline(0, color="0.5", linewidth=0.8)
-    axis.set(title=task, xlabel="relative depth", xlim=(0, 1))
-axes[0, 0].set_ylabel("change in points")
-_ = figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+printed = {"parsing": paper.frame}
+figure = transfer_figures.reset_curves(frame, settings.tasks, source, printed)
 
 # %% [markdown]
 # ## Verdicts

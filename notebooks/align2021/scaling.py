@@ -13,22 +13,25 @@
 # %% tags=["parameters"]
 profile = "mini"
 seeds = None  # None: the profile's own
+tasks = None  # of parsing, pos
+models = None  # some of them, such as ["size-1"]
 scaling = None  # changes of the profile's settings, such as {"train": 200, "test": 500}
 checkpoints = None  # public models instead: {"base": "a hub name or a folder", ...}
 
 # %% tags=["hide-input"]
 # NBVAL_CHECK_OUTPUT
-import matplotlib.pyplot as plt
 import pandas as pd
 
 import xsim_lib as xsim
-from xsim_lib import bands, plots, transfer
-from xsim_lib.architecture import sizes_of
-from xsim_lib.models import untrained
+from xsim_lib.models.architecture import sizes_of
+from xsim_lib.models.encoder import untrained
+from xsim_lib.papers.align2021 import transfer_figures
+from xsim_lib.papers.align2021.tasks import transfer_task
+from xsim_lib.tasks import transfer
 
 run = xsim.start(
-    "align2021.scaling", profile=profile, seeds=seeds, group="scaling", scaling=scaling,
-    checkpoints=checkpoints,
+    "align2021.scaling", profile=profile, seeds=seeds, group="scaling", tasks=tasks, models=models,
+    scaling=scaling, checkpoints=checkpoints,
 )  # fmt: skip
 source = run.settings.sources[0]
 tasks = [task for task in ("parsing", "pos") if task in run.settings.tasks]
@@ -47,51 +50,12 @@ for seed in run.seeds:
         run.record([{"metric": m, "value": v} for m, v in about.items()], model=name, seed=seed)
         for baseline, start in (("", model), ("untrained", untrained(model, seed))):
             for task in tasks:
-                wanted = run.settings.task(task, source, seed, scaling=True)
+                wanted = transfer_task(run.settings, task, source, seed, scaling=True)
                 rows = transfer.scores(start, wanted, keep=False, progress=False)
                 run.record(rows, model=name, seed=seed, baseline=baseline)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Score in the source language and mean score in the other languages against the number of parameters, pre-trained and not pre-trained, for parsing and tagging, in this build and the recorded runs."}, "figure": {"name": "figure-align2021-scaling", "caption": "Score against size. Bars: the 95 % interval over sentences (one seed) or one standard deviation over seeds. Hollow: the same architecture without pre-training. The difference between filled and hollow is what pre-training adds."}}
-columns = run.columns()
-places = {f"{source}-{source}": f"tested on {source}", f"{source}-X": "mean of the others"}
-plots.use_style()
-figure, axes = plt.subplots(
-    len(tasks),
-    len(columns),
-    figsize=(1.2 + 2.9 * len(columns), 0.8 + 2.1 * len(tasks)),
-    sharey="row",
-    squeeze=False,
-    layout="constrained",
-)
-for row, task in zip(axes, tasks, strict=True):
-    for axis, column in zip(row, columns, strict=True):
-        frame = column.records.frame
-        size = frame[frame["metric"] == "parameters"].groupby("model")["value"].mean()
-        frame = frame[frame["metric"] == transfer.METRICS[task]]
-        for k, (place, label) in enumerate(places.items()):
-            for baseline, style in (("", "o-"), ("untrained", "o:")):
-                part = frame[(frame["pair_or_language"] == place) & (frame["baseline"] == baseline)]
-                by = part.groupby("model")
-                mean = by["value"].mean().loc[size.sort_values().index]
-                if part["seed"].nunique() > 1:
-                    below = above = by["value"].std()[mean.index]
-                else:
-                    ends = by[["lower", "upper"]].mean().loc[mean.index]
-                    below, above = mean - ends["lower"], ends["upper"] - mean
-                axis.errorbar(
-                    size[mean.index], mean, yerr=[below, above], fmt=style, capsize=2,
-                    color=f"C{k}", markerfacecolor="white" if baseline else f"C{k}",
-                    label=f"{label}, not pre-trained" if baseline else label,
-                )  # fmt: skip
-        axis.set(xscale="log", ylim=(0, 100))
-        axis.set_xticks(size, [bands.short(n) for n in size])
-        axis.minorticks_off()
-    row[0].set_ylabel(f"{task}: {transfer.METRICS[task]}")
-for top, bottom, column in zip(axes[0], axes[-1], columns, strict=True):
-    top.set_title(column.title, fontsize=10)
-    bottom.set_xlabel("parameters")
-handles, names = axes[0, 0].get_legend_handles_labels()
-_ = figure.legend(handles, names, loc="outside lower center", ncols=2)
+figure = transfer_figures.scores_by_size(run.columns(), tasks, source)
 
 # %% [markdown]
 # ## Size by size

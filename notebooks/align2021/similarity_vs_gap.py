@@ -25,13 +25,14 @@ checkpoints = None  # public models instead: {"mine": "a hub name or a folder"}
 
 # %% tags=["hide-input"]
 # NBVAL_CHECK_OUTPUT
-import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 
 import xsim_lib as xsim
-from xsim_lib import kernels, plots, reported, transfer
-from xsim_lib.models import untrained
+from xsim_lib.evidence import printed
+from xsim_lib.models.encoder import untrained
+from xsim_lib.papers.align2021 import kernel_cka, measures, transfer_figures
+from xsim_lib.papers.align2021.tasks import transfer_task
+from xsim_lib.tasks import transfer
 
 options = {
     "profile": profile, "seeds": seeds, "pairs": pairs, "n_parallel": n_parallel, "tasks": tasks,
@@ -63,12 +64,13 @@ def similarities(encoder, seed):
         encoder, run.parallel, indices=("cka", "cka_debiased", "anc"), baselines=(), seed=seed,
         truncate=cut, progress=False,
     )  # fmt: skip
-    kernel = kernels.rbf_rows(
+    kernel = kernel_cka.rbf_rows(
         encoder, run.parallel, baselines=(), blocks=0, seed=seed, truncate=cut
     )
     return pd.concat([plain, kernel[kernel["metric"] == "cka_rbf"]])
 
 
+# %% tags=["hide-input"]
 layers = []
 models = {seed: run.models(seed) for seed in run.seeds}
 for seed, chosen in models.items():
@@ -76,9 +78,9 @@ for seed, chosen in models.items():
         fresh = similarities(untrained(model, seed), seed)
         for task in settings.tasks:
             about = {"model": name, "seed": seed, "task": task}
-            wanted = settings.task(task, source, seed)
+            wanted = transfer_task(settings, task, source, seed)
             scores = transfer.scores(model, wanted, progress=False)
-            gap = transfer.gaps(scores, wanted.metric, source)
+            gap = measures.gaps(scores, wanted.metric, source)
             run.record(scores, **about)
             run.record(gap, **about)
             tuned = transfer.fine_tuned(model, wanted, progress=False).words.loaded
@@ -103,7 +105,7 @@ gap_of = run.records.frame[run.records.frame["metric"].str.startswith("gap_")].s
 def correlate(rows):
     """Spearman's correlation of the similarities in `rows` with the gaps of the same run."""
     place = ["model", "seed", "task", "pair_or_language"]
-    found = transfer.rank_correlation(gap_of[pd.MultiIndex.from_frame(rows[place])], rows["value"])
+    found = measures.rank_correlation(gap_of[pd.MultiIndex.from_frame(rows[place])], rows["value"])
     ends = {"value": found.estimate, "lower": found.lower, "upper": found.upper}
     return pd.Series({**ends, "n": len(rows)})
 
@@ -115,6 +117,8 @@ for (name, seed, task, index, kind), rows in means.groupby(keys, sort=False):
         [{"metric": "spearman", **correlate(rows)}], model=name, seed=seed, task=task,
         baseline=kind, variant="" if index == "cka_rbf" else index,
     )  # fmt: skip
+
+# %% tags=["hide-input"]
 found = run.records.frame.query("metric == 'spearman'")
 found = found.assign(
     similarity=found["variant"].replace("", "cka_rbf").map(indices)
@@ -124,7 +128,7 @@ by = found.groupby(["similarity", "task"], sort=False)[["value", "lower", "upper
 shown = by.apply(
     lambda r: f"{r['value']:.2f} [{r['lower']:.2f}, {r['upper']:.2f}]", axis=1
 ).unstack()
-paper = reported.as_records("align2021", ["spearman"]).frame.set_index("task")["value"]
+paper = printed.as_records("align2021", ["spearman"]).frame.set_index("task")["value"]
 shown.loc["mBERT, CKA (slides)"] = {task: f"{paper[task]:.2f}" for task in shown.columns}
 shown.rename_axis(index=None)
 
@@ -132,37 +136,10 @@ shown.rename_axis(index=None)
 # ## Language by language
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "A grid of scatter plots, tasks in rows, CKA with a Gaussian kernel and ANC in columns: the gap of every target language against its similarity to the source after fine-tuning, with the interval of the gap; hollow points for an encoder that was not pre-trained."}, "figure": {"name": "figure-align2021-spearman", "caption": "Gap (target minus source) against similarity (mean over layers) in this build. Filled: the fine-tuned encoder; hollow: similarity in an encoder that was not pre-trained, same gaps. Bars: 95 % interval of the gap over sentences, or one standard deviation over seeds."}}
-plots.use_style()
-name, drawn = run.names[0], ("cka_rbf", "anc")
-figure, axes = plt.subplots(
-    len(settings.tasks), len(drawn), figsize=(7.6, 2.7 * len(settings.tasks)), squeeze=False,
-    sharey="row", layout="constrained",
-)  # fmt: skip
+name = run.names[0]
 frame = run.records.frame.query("model == @name")
-for row, task in zip(axes, settings.tasks, strict=True):
-    own = frame[frame["task"] == task]
-    gap = own[own["metric"].str.startswith("gap_")].groupby("pair_or_language")
-    y = gap["value"].mean()
-    if len(run.seeds) > 1:
-        error = np.array([gap["value"].std()] * 2)
-    else:
-        error = np.array([y - gap["lower"].mean(), gap["upper"].mean() - y])
-    for axis, index in zip(row, drawn, strict=True):
-        for kind in ("", "untrained"):
-            x = own.query("metric == @index and baseline == @kind")
-            x = x.groupby("pair_or_language")["value"].mean()[y.index]
-            axis.errorbar(
-                x, y, yerr=None if kind else error, fmt="o", color="C0", markersize=4, linewidth=0.8,
-                mfc="white" if kind else "C0",
-            )  # fmt: skip
-            if not kind:
-                for pair in y.index:
-                    axis.annotate(
-                        pair.split("-", 1)[1], (x[pair], y[pair]), (3, 3), fontsize=8,
-                        textcoords="offset points",
-                    )  # fmt: skip
-        axis.set(xlabel=indices[index] if axis in axes[-1] else "")
-    row[0].set_ylabel(f"{task}: gap in points")
+drawn = {index: indices[index] for index in ("cka_rbf", "anc")}
+figure = transfer_figures.gap_scatter(frame, settings.tasks, drawn)
 
 # %% [markdown]
 # ## Layer by layer
@@ -176,34 +153,9 @@ for (name, seed, task, index, kind, layer), rows in layers.groupby([*keys, "laye
         baseline=kind, variant="" if index == "cka_rbf" else index, layer=layer,
         n_layers=rows["n_layers"].iloc[0],
     )  # fmt: skip
-figure, axes = plt.subplots(
-    1, len(settings.tasks), figsize=(3.1 * len(settings.tasks), 3.3), squeeze=False, sharey=True,
-    layout="constrained",
-)  # fmt: skip
-name = run.names[0]
-for axis, task in zip(axes[0], settings.tasks, strict=True):
-    for k, (index, label) in enumerate(indices.items()):
-        variant = "" if index == "cka_rbf" else index
-        for kind in ("", "untrained"):
-            chosen = {"variant": variant, "baseline": kind, "model": name, "task": task}
-            curve = by_layer.records.curve("spearman", **chosen)
-            axis.plot(
-                curve.index, curve, ":" if kind else "-", color=f"C{k}", linewidth=1.2,
-                label=None if kind else label,
-            )  # fmt: skip
-            if variant or kind:
-                continue
-            by = by_layer.records.select(metric="spearman", **chosen).frame.groupby("layer")
-            if len(run.seeds) > 1:
-                ends = curve - by["value"].std(), curve + by["value"].std()
-            else:
-                ends = by["lower"].mean(), by["upper"].mean()
-            low, high = (end.to_numpy(dtype=float) for end in ends)
-            axis.fill_between(curve.index, low, high, color="C0", alpha=0.15, linewidth=0)
-    axis.axhline(0, color="0.6", linewidth=0.8)
-    axis.set(title=task, xlabel="layer", ylim=(-1, 1))
-axes[0, 0].set_ylabel("Spearman's correlation")
-_ = figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+figure = transfer_figures.correlation_curves(
+    by_layer.records, settings.tasks, indices, model=run.names[0]
+)
 
 # %% [markdown]
 # ## Verdicts

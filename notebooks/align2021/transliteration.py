@@ -14,6 +14,7 @@
 # %% tags=["parameters"]
 profile = "mini"
 seeds = None  # None: the profile's own
+romanised = True  # also measure in Latin letters
 unseen = None  # changes of the profile's settings, such as {"scripts": ["ug"], "train": 60}
 checkpoints = None  # public models instead: {"multilingual": "a hub name or a folder"}
 
@@ -23,15 +24,17 @@ import numpy as np
 import pandas as pd
 
 import xsim_lib as xsim
-from xsim_lib import plots, transfer
-from xsim_lib.models import untrained
+from xsim_lib.figures import plots
+from xsim_lib.models.encoder import untrained
+from xsim_lib.papers.align2021.tasks import unseen_task
+from xsim_lib.tasks import transfer
 
 run = xsim.start(
     "align2021.script", profile=profile, seeds=seeds, unseen=unseen, checkpoints=checkpoints
 )
 unseen = run.settings.unseen
 languages = unseen.scripts
-variants = {"": False, "romanised": True}
+variants = {"": False, **({"romanised": True} if romanised else {})}
 run.overview()
 
 # %% [markdown]
@@ -47,7 +50,7 @@ models = {seed: run.models(seed) for seed in run.seeds}
 tokenizer = models[run.seeds[0]][run.names[0]][0].tokenizer
 for language in languages:
     for variant, latin in variants.items():
-        bank = unseen.task("pos", language, 0, romanised=latin).tests[language]
+        bank = unseen_task(unseen, "pos", language, 0, romanised=latin).tests[language]
         words = [token.form for sentence in bank.sentences for token in sentence.tokens]
         pieces = tokenizer([" ".join(words)], add_special_tokens=False)["input_ids"][0]
         rows[language, variant or "own script"] = {
@@ -77,7 +80,7 @@ for seed, chosen in models.items():
                     label = f"{name}+mlm"
                     adapted = run.trained(spec, f"{label}/{language}/{variant}/{seed}")
                     encoders[label, ""] = adapted.load()
-                task = unseen.task("parsing", language, seed, romanised=latin)
+                task = unseen_task(unseen, "parsing", language, seed, romanised=latin)
                 for (label, baseline), encoder in encoders.items():
                     rows = transfer.own_scores(encoder, task, progress=False)
                     run.record(rows, model=label, seed=seed, baseline=baseline, variant=variant)
@@ -105,13 +108,14 @@ figure = plots.points(run.columns(), {"LAS": {"metric": "las"}}, series, languag
 # without pre-training gains: more than that is due to what the model had read before.
 
 # %% tags=["hide-input"]
-frame = run.records.frame.query("metric == 'las'")
+both = run.columns()[0 if romanised else -1].records  # else the recorded run
+frame = both.frame.query("metric == 'las' and pair_or_language in @languages")
 keys = ["model", "baseline", "pair_or_language", "seed"]
-own, latin = (frame[frame["variant"] == v].set_index(keys).sort_index() for v in variants)
+own, latin = (frame[frame["variant"] == v].set_index(keys).sort_index() for v in ("", "romanised"))
 change = pd.DataFrame({"value": latin["value"] - own["value"]})
 half = ((latin["upper"] - latin["lower"]) ** 2 + (own["upper"] - own["lower"]) ** 2) ** 0.5 / 2
 by = change["value"].groupby(keys[:-1], sort=False)
-spread = by.std() if len(run.seeds) > 1 else half.groupby(keys[:-1], sort=False).mean()
+spread = by.std() if len(both.seeds) > 1 else half.groupby(keys[:-1], sort=False).mean()
 text = by.mean().map("{:+.1f}".format) + " (± " + spread.map("{:.1f}".format) + ")"
 text.unstack("pair_or_language")[list(languages)].rename(index={"": "pre-trained"})
 

@@ -24,8 +24,11 @@ checkpoints = None  # public models instead: {"multilingual": "a hub name or a f
 import pandas as pd
 
 import xsim_lib as xsim
-from xsim_lib import plots, transfer
-from xsim_lib.models import untrained
+from xsim_lib.figures import plots
+from xsim_lib.models.encoder import untrained
+from xsim_lib.papers.align2021 import measures
+from xsim_lib.papers.align2021.tasks import unseen_task, untrained_bilstm
+from xsim_lib.tasks import transfer
 
 run = xsim.start(
     "align2021.unseen", profile=profile, seeds=seeds, unseen=unseen, checkpoints=checkpoints
@@ -42,7 +45,7 @@ run.overview()
 # %% tags=["hide-input"]
 about = {}
 for language in languages:
-    task = unseen.task("parsing", language, run.seeds[0])
+    task = unseen_task(unseen, "parsing", language, run.seeds[0])
     text = unseen.from_scratch(language, 0).source.training()[language]
     about[language] = {
         "what it is": unseen.languages[language],
@@ -60,7 +63,7 @@ for seed in run.seeds:
     chosen = run.models(seed)
     for language in languages:
         own = run.trained(unseen.from_scratch(language, seed), f"monolingual/{language}/{seed}")
-        bilstm = unseen.baseline(unseen.task("parsing", language, seed))
+        bilstm = untrained_bilstm(unseen_task(unseen, "parsing", language, seed))
         encoders = {("monolingual", ""): own.load(), ("bilstm", ""): bilstm}
         for name, (model, _) in chosen.items():
             encoders |= {(name, ""): model, (name, "untrained"): untrained(model, seed)}
@@ -70,7 +73,7 @@ for seed in run.seeds:
                 encoders[f"{name}+mlm", ""] = adapted.load()
         for (label, baseline), encoder in encoders.items():
             for task in ("parsing", "pos"):
-                wanted = unseen.task(task, language, seed, bilstm=label == "bilstm")
+                wanted = unseen_task(unseen, task, language, seed, bilstm=label == "bilstm")
                 rows = transfer.own_scores(encoder, wanted, progress=False)
                 run.record(rows, model=label, seed=seed, baseline=baseline)
 
@@ -99,7 +102,7 @@ for column in columns:
         if f"{name}+mlm" not in row.index:  # a public model, see below
             continue
         scores = row[name], row[f"{name}+mlm"], row["bilstm"]
-        found = transfer.category(*scores)
+        found = measures.category(*scores)
         decisive = scores[:1] if found == "easy" else scores[:2]
         rows[column.title.replace("\n", " "), language] = {
             "what it is": unseen.languages.get(language, ""),

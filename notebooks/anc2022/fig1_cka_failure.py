@@ -24,8 +24,10 @@ import numpy as np
 import pandas as pd
 
 import xsim_lib as xsim
-from xsim_lib import plots, reported, similarity
-from xsim_lib.representations import encode
+from xsim_lib import indices
+from xsim_lib.evidence import printed
+from xsim_lib.figures import plots
+from xsim_lib.reading.sentences import encode
 
 run = xsim.start(
     "anc2022.fig1", profile=profile, seeds=seeds, pairs=pairs, n_parallel=n_parallel,
@@ -77,7 +79,7 @@ for seed, chosen in models.items():
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Linear CKA per layer for the three normalisation schemes: the paper's values beside those of this build and of the recorded runs, with the untrained encoder and shuffled pairs as baselines."}, "figure": {"name": "figure-anc2022-fig1", "caption": "Linear CKA between English and its translations. Bands: one standard deviation over seeds, or the 95 % interval over sentences where there is one seed. Dotted: the same encoder untrained. Grey: shuffled pairs."}}
 figure = plots.layers(
-    run.columns(reported=reported.as_records("anc2022", ["fig1"])), "cka", schemes, label="CKA"
+    run.columns(reported=printed.as_records("anc2022", ["fig1"])), "cka", schemes, label="CKA"
 )
 
 # %% [markdown]
@@ -117,12 +119,12 @@ for seed, chosen in models.items():
             x, y = (encode(model, corpus[side], **cut).double() for side in pair.split("-"))
             for layer, (a, b) in enumerate(zip(x, y, strict=True)):
                 found = {
-                    ("row_norm_outlier", ""): max(map(similarity.row_norm_outliers, (a, b))),
-                    ("top_direction_share", ""): max(map(similarity.top_direction_share, (a, b))),
+                    ("row_norm_outlier", ""): max(map(indices.row_norm_outliers, (a, b))),
+                    ("top_direction_share", ""): max(map(indices.top_direction_share, (a, b))),
                 }
                 for k in (1, 3):
-                    less = (similarity.remove_directions(side, k) for side in (a, b))
-                    found["cka", f"without {k}"] = similarity.linear_cka(*less)
+                    less = (indices.remove_directions(side, k) for side in (a, b))
+                    found["cka", f"without {k}"] = indices.linear_cka(*less)
                 place = {"layer": layer, "n_layers": len(x) - 1, "pair_or_language": pair}
                 run.record(
                     [
@@ -168,13 +170,13 @@ for pair, corpus in run.parallel.items():
     for side in (xs, ys):
         chosen = random.choice(len(side), max(1, len(side) // 100), replace=False)
         side[chosen, np.abs(side).mean(0).argmax()] *= 100
-    indices = {
-        "CKA": similarity.linear_cka,
-        "ANC": similarity.anc,
-        "SVCCA": similarity.svcca,
-        "matching": similarity.matching_accuracy,
+    functions = {
+        "CKA": indices.linear_cka,
+        "ANC": indices.anc,
+        "SVCCA": indices.svcca,
+        "matching": indices.matching_accuracy,
     }
-    for index, function in indices.items():
+    for index, function in functions.items():
         components = {"components": min(20, x.shape[1] - 2)} if index == "SVCCA" else {}
         planted[pair, index] = [function(x, y, **components), function(xs, ys, **components)]
 pd.DataFrame(planted, index=["as trained", "outlier planted"]).T.unstack(0).round(3)

@@ -20,7 +20,8 @@ checkpoints = None  # public models instead: {"mine": "a hub name or a folder"}
 # %% tags=["hide-input"]
 # NBVAL_CHECK_OUTPUT
 import xsim_lib as xsim
-from xsim_lib import plots, reported
+from xsim_lib.evidence import printed
+from xsim_lib.figures import plots
 
 run = xsim.start(
     "anc2022.fig2", profile=profile, seeds=seeds, pairs=pairs, n_parallel=n_parallel,
@@ -48,7 +49,7 @@ for seed, chosen in models.items():
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Sentence matching accuracy per layer of the NormFormer: the paper's values beside those of this build and of the recorded runs, with the untrained encoder as baseline."}, "figure": {"name": "figure-anc2022-fig2", "caption": "Matching accuracy of the NormFormer by cosine. The scale differs: the paper has 10,000 candidates and a far larger model."}}
 figure = plots.layers(
-    run.columns(reported=reported.as_records("anc2022", ["fig2"])),
+    run.columns(reported=printed.as_records("anc2022", ["fig2"])),
     "matching", schemes[-1:], label="matching accuracy",
 )  # fmt: skip
 

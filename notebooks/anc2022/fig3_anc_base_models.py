@@ -16,6 +16,7 @@ profile = "mini"
 seeds = None  # None: the profile's own
 pairs = None
 n_parallel = None
+models = None  # some of them, such as ["xlm-roberta-base"]
 checkpoints = None  # public models instead: {"xlm-roberta-base": "a hub name or a folder"}
 
 # %% tags=["hide-input"]
@@ -23,13 +24,14 @@ checkpoints = None  # public models instead: {"xlm-roberta-base": "a hub name or
 import pandas as pd
 
 import xsim_lib as xsim
-from xsim_lib import plots, reported
-from xsim_lib.claims.measures import above_first, above_last, depth_of_peak
-from xsim_lib.models import count_parameters
+from xsim_lib.evidence import printed
+from xsim_lib.evidence.claims.measures import above_first, above_last, depth_of_peak
+from xsim_lib.figures import plots
+from xsim_lib.models.encoder import count_parameters
 
 run = xsim.start(
     "anc2022.fig3", profile=profile, group="families", seeds=seeds, pairs=pairs,
-    n_parallel=n_parallel, checkpoints=checkpoints,
+    n_parallel=n_parallel, models=models, checkpoints=checkpoints,
 )  # fmt: skip
 run.overview()
 
@@ -61,7 +63,7 @@ for seed in run.seeds:
 pd.DataFrame.from_dict(who, orient="index")
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "ANC per layer between English and five other languages for mBERT and XLM-R base or their stand-ins: the paper's values beside those of this build and of the recorded runs, with the untrained encoder and shuffled pairs as baselines."}, "figure": {"name": "figure-anc2022-fig3", "caption": "Average neuron-wise correlation (absolute) between English and its translations. Bands: one standard deviation over seeds, or the 95 % interval over sentences where there is one seed. Dotted: the same encoder untrained. Grey: shuffled pairs."}}
-columns = run.columns(reported=reported.as_records("anc2022", ["fig3"]))
+columns = run.columns(reported=printed.as_records("anc2022", ["fig3"]))
 figure = plots.layers(columns, "anc", run.names, label="ANC")
 
 # %% [markdown]

@@ -21,7 +21,8 @@ checkpoints = None  # public models instead: {"mine": "a hub name or a folder"}
 # %% tags=["hide-input"]
 # NBVAL_CHECK_OUTPUT
 import xsim_lib as xsim
-from xsim_lib import plots, reported
+from xsim_lib.evidence import printed
+from xsim_lib.figures import plots
 
 run = xsim.start(
     "anc2022.fig4", profile=profile, seeds=seeds, pairs=pairs, n_parallel=n_parallel,
@@ -50,7 +51,7 @@ for seed, chosen in models.items():
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "ANC per layer for the three normalisation schemes: the paper's values beside those of this build and of the recorded runs, with the untrained encoder and shuffled pairs as baselines."}, "figure": {"name": "figure-anc2022-fig4", "caption": "Average neuron-wise correlation (absolute) between English and its translations. Bands: one standard deviation over seeds, or the 95 % interval over sentences where there is one seed. Dotted: the same encoder untrained. Grey: shuffled pairs; independent data give about the square root of 2 / (pi n)."}}
 figure = plots.layers(
-    run.columns(reported=reported.as_records("anc2022", ["fig4"])), "anc", schemes, label="ANC"
+    run.columns(reported=printed.as_records("anc2022", ["fig4"])), "anc", schemes, label="ANC"
 )
 
 # %% [markdown]

@@ -15,6 +15,7 @@ profile = "mini"
 seeds = None  # None: the profile's own
 pairs = None
 n_parallel = None
+models = None  # some of them, such as ["xlm-roberta-base"]
 checkpoints = None  # public models instead: {"my model": "a hub name or a folder"}
 
 # %% tags=["hide-input"]
@@ -23,12 +24,13 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 import xsim_lib as xsim
-from xsim_lib import bands, plots, reported
-from xsim_lib.architecture import sizes_of
+from xsim_lib.evidence import printed
+from xsim_lib.figures import plots, scaling
+from xsim_lib.models.architecture import sizes_of
 
 run = xsim.start(
     "anc2022.fig5", profile=profile, group="mlm", seeds=seeds, pairs=pairs,
-    n_parallel=n_parallel, checkpoints=checkpoints,
+    n_parallel=n_parallel, models=models, checkpoints=checkpoints,
 )  # fmt: skip
 run.overview()
 
@@ -54,10 +56,10 @@ for seed in run.seeds:
         run.record([{"metric": m, "value": v} for m, v in about.items()], model=name, seed=seed)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "ANC per layer of masked language models of growing size, mean and spread over language pairs: the paper's values beside those of this build and of the recorded runs, with the untrained models and shuffled pairs as baselines."}, "figure": {"name": "figure-anc2022-fig5", "caption": "Average neuron-wise correlation, mean over pairs with English; bands: one standard deviation over pairs. Sizes: parameters in this build. Dotted: the same model untrained. Grey: shuffled pairs."}}
-columns = run.columns(reported=reported.as_records("anc2022", ["fig5"]))
+columns = run.columns(reported=printed.as_records("anc2022", ["fig5"]))
 size = {name: run.records.mean("n_parameters", model=name) for name in run.names}
-notes = {name: f"here: {bands.short(n)}" for name, n in size.items()}
-figure = bands.over_pairs(columns, "anc", run.names, label="ANC", notes=notes)
+notes = {name: f"here: {scaling.short(n)}" for name, n in size.items()}
+figure = scaling.over_pairs(columns, "anc", run.names, label="ANC", notes=notes)
 
 # %% [markdown]
 # ## The shape in four numbers
@@ -65,7 +67,7 @@ figure = bands.over_pairs(columns, "anc", run.names, label="ANC", notes=notes)
 # Where the mean curve peaks (0: embeddings, 1: last layer), how high, and how far it rises before and falls after.
 
 # %% tags=["hide-input"]
-shapes = bands.shapes(columns, "anc", run.names)
+shapes = scaling.shapes(columns, "anc", run.names)
 shapes.round(2)
 
 # %% [markdown]

@@ -15,6 +15,7 @@ profile = "mini"
 seeds = None  # None: the profile's own
 pairs = None
 n_parallel = None
+models = None  # some of them and of Figure 5's, such as ["xglm-564M", "xlm-roberta-base"]
 checkpoints = None  # public models instead: {"my model": "a hub name or a folder"}
 
 # %% tags=["hide-input"]
@@ -23,12 +24,13 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 import xsim_lib as xsim
-from xsim_lib import bands, plots, reported
-from xsim_lib.architecture import sizes_of
+from xsim_lib.evidence import printed
+from xsim_lib.figures import plots, scaling
+from xsim_lib.models.architecture import sizes_of
 
 run = xsim.start(
     "anc2022.fig6", profile=profile, group="clm", seeds=seeds, pairs=pairs,
-    n_parallel=n_parallel, checkpoints=checkpoints,
+    n_parallel=n_parallel, models=models, checkpoints=checkpoints,
 )  # fmt: skip
 run.overview()
 
@@ -55,10 +57,10 @@ for seed in run.seeds:
         run.record([{"metric": m, "value": v} for m, v in about.items()], model=name, seed=seed)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "ANC per layer of causal language models of growing size, mean and spread over language pairs: the paper's values beside those of this build and of the recorded runs, with the untrained models and shuffled pairs as baselines."}, "figure": {"name": "figure-anc2022-fig6", "caption": "Average neuron-wise correlation, mean over pairs with English; bands: one standard deviation over pairs. Sizes: parameters in this build. Dotted: the same model untrained. Grey: shuffled pairs."}}
-columns = run.columns(reported=reported.as_records("anc2022", ["fig6"]))
+columns = run.columns(reported=printed.as_records("anc2022", ["fig6"]))
 size = {name: run.records.mean("n_parameters", model=name) for name in run.names}
-notes = {name: f"here: {bands.short(n)}" for name, n in size.items()}
-figure = bands.over_pairs(columns, "anc", run.names, label="ANC", notes=notes)
+notes = {name: f"here: {scaling.short(n)}" for name, n in size.items()}
+figure = scaling.over_pairs(columns, "anc", run.names, label="ANC", notes=notes)
 
 # %% [markdown]
 # ## The shape in four numbers
@@ -66,7 +68,7 @@ figure = bands.over_pairs(columns, "anc", run.names, label="ANC", notes=notes)
 # Where the mean curve peaks (0: embeddings, 1: last layer), how high, and how far it rises before and falls after.
 
 # %% tags=["hide-input"]
-shapes = bands.shapes(columns, "anc", run.names)
+shapes = scaling.shapes(columns, "anc", run.names)
 shapes.round(2)
 
 # %% [markdown]
@@ -78,7 +80,7 @@ shapes.round(2)
 # %% tags=["hide-input"]
 groups = {"causal": run.names}
 if run.settings.trained and checkpoints is None:
-    groups["masked"] = run.settings.group("mlm").models
+    groups["masked"] = run.names_of("mlm")
     for seed in run.seeds:
         for name, model, _ in run.each(seed, group="mlm"):
             rows = xsim.compare(model, run.parallel, indices=("anc",), seed=seed)
@@ -91,7 +93,7 @@ if run.settings.trained and checkpoints is None:
 plots.use_style()
 figure, axes = plt.subplots(1, 2, figsize=(7, 2.8), layout="constrained")
 for k, (objective, names) in enumerate(groups.items()):
-    own = bands.shapes(run.columns()[:1], "anc", names).droplevel(0)
+    own = scaling.shapes(run.columns()[:1], "anc", names).droplevel(0)
     for axis, value in zip(axes, ("peak", "fall"), strict=True):
         for kind, face in (("trained", f"C{k}"), ("untrained", "white")):
             part = own[own.index.get_level_values(1) == kind][value]

@@ -18,9 +18,13 @@ checkpoints = None  # public models instead: {"mine": "a hub name or a folder"}
 
 # %% tags=["hide-input"]
 # NBVAL_CHECK_OUTPUT
+import matplotlib.pyplot as plt
+
 import xsim_lib as xsim
-from xsim_lib import plots, reported, similarity
-from xsim_lib.representations import encode
+from xsim_lib import indices
+from xsim_lib.evidence import printed
+from xsim_lib.figures import plots
+from xsim_lib.reading.sentences import encode
 
 run = xsim.start(
     "anc2022.fig7", profile=profile, seeds=seeds, pairs=pairs, n_parallel=n_parallel,
@@ -42,7 +46,7 @@ for seed, chosen in models.items():
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Linear CKA per layer for two NormFormers from different random starts: the paper's values beside those of this build and of the recorded runs, with baselines."}, "figure": {"name": "figure-anc2022-fig7", "caption": "Linear CKA of two NormFormers that differ only in their random start. The paper's first row is its Figure 1."}}
 figure = plots.layers(
-    run.columns(reported=reported.as_records("anc2022", ["fig1", "fig7"])),
+    run.columns(reported=printed.as_records("anc2022", ["fig1", "fig7"])),
     "cka",
     starts,
     label="CKA",
@@ -53,9 +57,7 @@ figure = plots.layers(
 #
 # The same English sentences, read by both networks: CKA compares the geometry, ANC the neurons.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "CKA and ANC per layer between two separately trained NormFormers reading the same English sentences, with ANC of shuffled neurons."}, "figure": {"name": "figure-anc2022-fig7-across", "caption": "Two networks, the same English sentences. ANC of shuffled neurons is the value without any correspondence."}}
-import matplotlib.pyplot as plt
-
+# %% tags=["hide-input"]
 for seed, chosen in models.items():
     corpus = next(iter(run.parallel.values()))
     language = corpus.languages[0]
@@ -65,9 +67,9 @@ for seed, chosen in models.items():
     )
     for layer, (a, b) in enumerate(zip(x, y, strict=True)):
         values = {
-            ("cka", ""): similarity.linear_cka(a, b),
-            ("anc", ""): similarity.anc(a, b),
-            ("anc", "shuffled_neurons"): similarity.anc(a, b.roll(1, dims=1)),
+            ("cka", ""): indices.linear_cka(a, b),
+            ("anc", ""): indices.anc(a, b),
+            ("anc", "shuffled_neurons"): indices.anc(a, b.roll(1, dims=1)),
         }
         place = {"layer": layer, "n_layers": len(x) - 1, "pair_or_language": language}
         run.record(
@@ -75,6 +77,8 @@ for seed, chosen in models.items():
             model="across seeds",
             seed=seed,
         )
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "CKA and ANC per layer between two separately trained NormFormers reading the same English sentences, with ANC of shuffled neurons."}, "figure": {"name": "figure-anc2022-fig7-across", "caption": "Two networks, the same English sentences. ANC of shuffled neurons is the value without any correspondence."}}
 plots.use_style()
 across = run.records.select(model="across seeds")
 figure, axis = plt.subplots(figsize=(5, 3), layout="constrained")

@@ -16,6 +16,7 @@ seeds = None  # None: the profile's own
 pairs = None
 n_parallel = None
 learning_rate = None  # of the fine-tuning; None: as in Table 1
+models = None  # some of them, such as ["scale_normformer"]
 checkpoints = None  # public models instead: {"scale_normformer": "a hub name or a folder"}
 
 # %% tags=["hide-input"]
@@ -23,13 +24,13 @@ checkpoints = None  # public models instead: {"scale_normformer": "a hub name or
 import pandas as pd
 
 import xsim_lib as xsim
-from xsim_lib import plots
-from xsim_lib.finetuning import ClassifierSettings, evaluate, finetune_classifier
-from xsim_lib.models import untrained
+from xsim_lib.figures import plots
+from xsim_lib.models.encoder import untrained
+from xsim_lib.tasks.finetuning import ClassifierSettings, evaluate_classifier, finetune_classifier
 
 run = xsim.start(
     "anc2022.fig8", profile=profile, seeds=seeds, pairs=pairs, n_parallel=n_parallel,
-    checkpoints=checkpoints,
+    models=models, checkpoints=checkpoints,
 )  # fmt: skip
 schemes = [name for name in run.names if name not in ("scale_pre", "scale_normformer-v2")]
 source, *targets = run.settings.classification.languages
@@ -55,10 +56,10 @@ for seed, chosen in models.items():
             classifier = finetune_classifier(start, train, settings)
             tuned[seed, name, baseline] = classifier.encoder
             for language, test in tests.items():
-                score = evaluate(classifier, test)
+                score = evaluate_classifier(classifier, test)
                 row = {
                     "metric": "accuracy", "task": "nli", "pair_or_language": language,
-                    "value": score.accuracy, "lower": score.lower, "upper": score.upper,
+                    "value": score.value, "lower": score.lower, "upper": score.upper,
                     "n": score.n, "baseline": baseline,
                 }  # fmt: skip
                 run.record([row], model=f"{name}_tuned", seed=seed)

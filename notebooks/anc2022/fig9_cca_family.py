@@ -23,9 +23,11 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 import xsim_lib as xsim
-from xsim_lib import plots, reported, similarity
-from xsim_lib.moments import Moments
-from xsim_lib.representations import encode
+from xsim_lib import indices
+from xsim_lib.evidence import printed
+from xsim_lib.figures import plots
+from xsim_lib.indices.moments import Moments
+from xsim_lib.reading.sentences import encode
 
 run = xsim.start(
     "anc2022.fig9", profile=profile, seeds=seeds, pairs=pairs, n_parallel=n_parallel,
@@ -53,7 +55,7 @@ for seed, chosen in models.items():
 # text says; its curves are not printed as numbers.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "PWCCA per layer for the three normalisation schemes in this build and the recorded runs, with the untrained encoder and shuffled pairs as baselines, and the range that the paper's text states."}, "figure": {"name": "figure-anc2022-fig9-pwcca", "caption": "PWCCA between English and its translations. Bands: one standard deviation over seeds, or the 95 % interval over sentences where there is one seed. Dotted: the same encoder untrained. Grey: shuffled pairs. Hatched: the range that the paper states."}}
-stated = reported.load("anc2022", "text").query("item == 'fig9'")
+stated = printed.read_printed("anc2022", "text").query("item == 'fig9'")
 figure = plots.layers(run.columns(), "pwcca", schemes, label="PWCCA", stated=stated)
 
 # %% [markdown]
@@ -85,7 +87,7 @@ for seed, chosen in models.items():
             x, y = (encode(model, side, truncate=run.settings.truncate) for side in sides)
             moments = Moments.from_rows(x, y)
             for variant, options in kept.items():
-                values = similarity.svcca_from_moments(moments, **options)
+                values = indices.svcca_from_moments(moments, **options)
                 place = {"metric": "svcca", "variant": variant, "n_layers": len(values) - 1}
                 rows = [{"layer": k, "value": value} | place for k, value in enumerate(values)]
                 run.record(rows, model=name, seed=seed, pair_or_language=pair)

@@ -20,10 +20,12 @@ truncate = 100  # tokens at which the authors' code cuts a sentence
 from IPython.display import display
 
 import xsim_lib as xsim
-from xsim_lib import authors_code, plots, similarity, variants
-from xsim_lib.loading import token_limit
-from xsim_lib.models import untrained
-from xsim_lib.representations import encode, token_lengths
+from xsim_lib import indices
+from xsim_lib.figures import plots
+from xsim_lib.models.encoder import untrained
+from xsim_lib.models.loading import token_limit
+from xsim_lib.papers.anc2022 import authors_code, variants
+from xsim_lib.reading.sentences import encode, token_lengths
 
 run = xsim.start(
     "anc2022.paper", profile=profile, seeds=seeds, pairs=pairs, n_parallel=n_parallel, judged=False
@@ -40,7 +42,7 @@ every = (*variants.DEFINITIONS, *variants.VARIANTS)
 # language has in common; subtracting the language's mean does.
 
 # %% tags=["hide-input"]
-authors_code.examples().set_index(["case", "variant"])["value"].map("{:.3g}".format).to_frame()
+authors_code.far_apart().set_index(["case", "variant"])["value"].map("{:.3g}".format).to_frame()
 
 # %% [markdown]
 # ## Measuring
@@ -59,18 +61,16 @@ for seed in run.seeds:
         fresh = untrained(model, seed)
         for pair, corpus in run.parallel.items():
             sides = [corpus[language] for language in pair.split("-")]
-            order, rows = similarity.shuffled(len(corpus), seed), []
+            order, rows = indices.shuffled(len(corpus), seed), []
             for text, how in texts.items():
                 of = variants.whole_text(text, metrics) if text else chosen
                 x, y = (encode(model, side, **how) for side in sides)
-                rows += variants.measure(x, y, of)
-                rows += variants.measure(x, y[:, order], of, blocks=0, baseline="shuffled")
+                rows += variants.measure_variants(x, y, of)
+                rows += variants.measure_variants(x, y[:, order], of, blocks=0, baseline="shuffled")
                 bare = [encode(fresh, side, **how) for side in sides]
-                rows += variants.measure(*bare, of, blocks=0, baseline="untrained")
+                rows += variants.measure_variants(*bare, of, blocks=0, baseline="untrained")
                 if not text:
-                    dead = [
-                        similarity.neuron_correlations(*z).n_dead for z in zip(x, y, strict=True)
-                    ]
+                    dead = [indices.neuron_correlations(*z).n_dead for z in zip(x, y, strict=True)]
             long = sum(int((token_lengths(model, side) > cut).sum()) for side in sides)
             rows += [{"metric": "n_dead", "value": sum(dead)}, {"metric": "n_cut", "value": long}]
             run.record(rows, model=name, seed=seed, pair_or_language=pair)
@@ -85,7 +85,9 @@ for seed in run.seeds:
 # %% tags=["hide-input"] mystnb={"image": {"alt": "ANC per layer for the three schemes, one column per variant: absolute as in the paper, signed as in the script, and absolute without special tokens, each with untrained and shuffled baselines."}, "figure": {"name": "figure-anc2022-code-anc", "caption": "ANC by variant. Bands: one standard deviation over seeds, or the 95 % interval over sentences where there is one seed. Dotted: the same encoder untrained. Grey: shuffled pairs."}}
 titles = {"": "absolute\n(paper)", "signed, float32": "signed, float32\n(script)"}
 titles["no special tokens"] = "absolute, without\nspecial tokens"
-figure = plots.layers(variants.columns(run.records, "anc", titles), "anc", schemes, label="ANC")
+figure = plots.layers(
+    variants.variant_columns(run.records, "anc", titles), "anc", schemes, label="ANC"
+)
 
 # %% [markdown]
 # ## CKA: biased, debiased, and the broken branch
@@ -99,7 +101,9 @@ figure = plots.layers(variants.columns(run.records, "anc", titles), "anc", schem
 titles = {"": "biased\n(paper)", "debiased": "debiased"}
 titles["debiased branch"] = "the code's\ndebiased branch"
 titles["no special tokens"] = "biased, without\nspecial tokens"
-figure = plots.layers(variants.columns(run.records, "cka", titles), "cka", schemes, label="CKA")
+figure = plots.layers(
+    variants.variant_columns(run.records, "cka", titles), "cka", schemes, label="CKA"
+)
 
 # %% [markdown]
 # ## Matching: what is subtracted, and in which direction
@@ -110,7 +114,7 @@ figure = plots.layers(variants.columns(run.records, "cka", titles), "cka", schem
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Matching accuracy per layer for the three schemes, one column per variant: raw as in the paper, sentence-centred, language-centred and both directions, each with untrained and shuffled baselines."}, "figure": {"name": "figure-anc2022-code-matching", "caption": "Matching accuracy by variant, drawn as above, on a scale of its own. Chance is one over the number of sentences."}}
 titles = {"": "raw, English first\n(paper)", "sentence-centred": "sentence-centred\n(code)"}
 titles |= {"language-centred": "language-centred", "both directions": "raw,\nboth directions"}
-columns = variants.columns(run.records, "matching", titles)
+columns = variants.variant_columns(run.records, "matching", titles)
 top = max(column.records.frame["value"].max() for column in columns)
 figure = plots.layers(columns, "matching", schemes, label="matching", limits=(0, 1.15 * top))
 
@@ -124,12 +128,12 @@ figure = plots.layers(columns, "matching", schemes, label="matching", limits=(0,
 # %% tags=["hide-input"] mystnb={"image": {"alt": "SVCCA per layer for the three schemes, one column per variant: 20 components as in the paper's code, 99 percent of the variance, and the code's other path, which sums singular values, each with untrained and shuffled baselines."}, "figure": {"name": "figure-anc2022-code-svcca", "caption": "SVCCA by the rule that chooses its directions, drawn as above."}}
 titles = {"": "20 components\n(code)", "99 % variance": "99 % of the\nvariance"}
 titles["singular values"] = "summed singular\nvalues (code)"
-columns = variants.columns(run.records, "svcca", titles)
+columns = variants.variant_columns(run.records, "svcca", titles)
 figure = plots.layers(columns, "svcca", schemes, label="SVCCA")
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "PWCCA per layer for the three schemes with weights from centred rows, as defined, and from rows that are not centred, as in the code, each with untrained and shuffled baselines."}, "figure": {"name": "figure-anc2022-code-pwcca", "caption": "PWCCA by the rows that give its weights, drawn as above."}}
 titles = {"": "centred\n(definition)", "uncentred weights": "not centred\n(code)"}
-columns = variants.columns(run.records, "pwcca", titles)
+columns = variants.variant_columns(run.records, "pwcca", titles)
 figure = plots.layers(columns, "pwcca", schemes, label="PWCCA")
 
 # %% [markdown]
@@ -160,11 +164,11 @@ found = variants.judged(run.records, run.profile)
 for group, table in found.items():
     cells = variants.shown(table)
     other = cells.ne(cells["paper"], axis=0) & cells.ne("")
-    style = cells.style.apply(
+    style = cells.style.format(escape="html").apply(
         lambda _, o=other: o.replace({True: "font-weight: bold", False: ""}), axis=None
     )
     display(style.set_caption(group).set_uuid(f"code-{group.split()[0]}"))
-variants.changes(found).style.hide().set_uuid("code-changes")
+variants.changed_claims(found).style.format(escape="html").hide().set_uuid("code-changes")
 
 # %% [markdown]
 # ## Re-run this page

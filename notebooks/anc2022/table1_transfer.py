@@ -13,6 +13,7 @@
 # %% tags=["parameters"]
 profile = "mini"
 seeds = None  # None: the profile's own
+models = None  # some of them, such as ["scale_post"]
 checkpoints = None  # public models instead: {"mine": "a hub name or a folder"}
 
 # %% tags=["hide-input"]
@@ -22,14 +23,15 @@ import numpy as np
 import pandas as pd
 
 import xsim_lib as xsim
-from xsim_lib import plots, reported
-from xsim_lib.finetuning import evaluate, finetune_classifier
-from xsim_lib.models import untrained
+from xsim_lib.evidence import printed
+from xsim_lib.figures import plots
+from xsim_lib.models.encoder import untrained
+from xsim_lib.tasks.finetuning import evaluate_classifier, finetune_classifier
 
-run = xsim.start("anc2022.table1", profile=profile, seeds=seeds, checkpoints=checkpoints)
-schemes = ["scale_post", "scale_pre", "scale_normformer"]
-if checkpoints is not None:
-    schemes = list(checkpoints)
+run = xsim.start(
+    "anc2022.table1", profile=profile, seeds=seeds, models=models, checkpoints=checkpoints
+)
+schemes = [name for name in run.names if name != "scale_normformer-v2"]
 source, *targets = run.settings.classification.languages
 run.overview()
 
@@ -51,16 +53,16 @@ for seed, chosen in models.items():
         for baseline, start in (("", model), ("untrained", untrained(model, seed))):
             classifier = finetune_classifier(start, train, settings)
             for language, test in tests.items():
-                score = evaluate(classifier, test)
+                score = evaluate_classifier(classifier, test)
                 row = {
                     "metric": "accuracy", "task": "nli", "pair_or_language": language,
-                    "value": score.accuracy, "lower": score.lower, "upper": score.upper,
+                    "value": score.value, "lower": score.lower, "upper": score.upper,
                     "n": score.n, "baseline": baseline,
                 }  # fmt: skip
                 run.record([row], model=name, seed=seed)
 
 # %% tags=["hide-input"]
-columns = run.columns(reported=reported.as_records("anc2022", ["table1"]))
+columns = run.columns(reported=printed.as_records("anc2022", ["table1"]))
 table = {}
 for column in columns:
     title = column.title.replace("\n", " ")

@@ -14,6 +14,7 @@
 # %% tags=["parameters"]
 profile = "mini"
 seeds = None  # None: the profile's own
+models = None  # some of them, such as ["xlm-roberta-base", "xglm-564M"]
 checkpoints = None  # public models instead: {"my model": "a hub name or a folder"}
 
 # %% tags=["hide-input"]
@@ -21,11 +22,17 @@ checkpoints = None  # public models instead: {"my model": "a hub name or a folde
 import pandas as pd
 
 import xsim_lib as xsim
-from xsim_lib import bands, reported
-from xsim_lib.architecture import sizes, sizes_of
+from xsim_lib.evidence import printed as reported
+from xsim_lib.figures import scaling
+from xsim_lib.models.architecture import sizes, sizes_of
 
 run = xsim.start(
-    "anc2022.table2", profile=profile, group="mlm", seeds=seeds, checkpoints=checkpoints
+    "anc2022.table2",
+    profile=profile,
+    group="mlm",
+    seeds=seeds,
+    models=models,
+    checkpoints=checkpoints,
 )
 run.overview()
 
@@ -37,8 +44,10 @@ run.overview()
 
 # %% tags=["hide-input"]
 # NBVAL_CHECK_OUTPUT
-table = reported.load("anc2022", "table2").pivot(index="series", columns="metric", values="value")
-table = table.reindex(reported.load("anc2022", "table2")["series"].unique())
+table = reported.read_printed("anc2022", "table2").pivot(
+    index="series", columns="metric", values="value"
+)
+table = table.reindex(reported.read_printed("anc2022", "table2")["series"].unique())
 table["blocks"] = 12 * table["n_layers"] * table["n_hidden_units"] ** 2
 fits = table["blocks"] <= table["n_parameters"]
 printed = pd.DataFrame(
@@ -46,8 +55,8 @@ printed = pd.DataFrame(
         "layers": table["n_layers"].astype(int),
         "width": table["n_hidden_units"].astype(int),
         "languages": table["n_pretraining_languages"].astype(int),
-        "parameters": table["n_parameters"].map(bands.short),
-        "in the blocks": table["blocks"].map(bands.short),
+        "parameters": table["n_parameters"].map(scaling.short),
+        "in the blocks": table["blocks"].map(scaling.short),
         "fits": fits.map({True: "yes", False: "no"}),
     }
 )
@@ -61,17 +70,17 @@ printed.rename_axis(None)
 
 # %% tags=["hide-input"]
 # NBVAL_CHECK_OUTPUT
-text = reported.load("anc2022", "text")
+text = reported.read_printed("anc2022", "text")
 mbert = text.query("series == 'mBERT' and metric == 'n_parameters'")["value"].iloc[0]
 stated = text.query("metric == 'size_ratio'")["value"].iloc[0]
 largest = table.loc["xlm-roberta-xxl", "n_parameters"]
 compared = pd.DataFrame(
     {
-        "parameters of XLM-R XXL": [bands.short(largest)],
-        "parameters of mBERT as printed": [bands.short(mbert)],
+        "parameters of XLM-R XXL": [scaling.short(largest)],
+        "parameters of mBERT as printed": [scaling.short(mbert)],
         "ratio": [round(largest / mbert, 1)],
         "stated": [round(stated)],
-        "mBERT for that ratio": [bands.short(largest / stated)],
+        "mBERT for that ratio": [scaling.short(largest / stated)],
     },
     index=[""],
 )
@@ -84,7 +93,7 @@ compared.transpose()
 
 # %% tags=["hide-input"]
 seed = run.seeds[0]
-names = [*run.names] if checkpoints else [*run.names, *run.settings.group("clm").models]
+names = [*run.names] if checkpoints else [*run.names, *run.names_of("clm")]
 for name in names:
     scheme = run.settings.models[name]
     if scheme.checkpoint:
@@ -98,7 +107,7 @@ for name in names:
     run.record(rows, model=name, seed=seed)
 own = run.records.frame.pivot(index="model", columns="metric", values="value").reindex(names)
 own = own.rename_axis(None).rename_axis(None, axis="columns").rename(columns=lambda c: c[2:])
-own.assign(parameters=own["parameters"].map(bands.short)).replace(float("nan"), "?")
+own.assign(parameters=own["parameters"].map(scaling.short)).replace(float("nan"), "?")
 
 # %% [markdown]
 # ## Verdicts

@@ -27,10 +27,11 @@ import pandas as pd
 from tqdm import tqdm
 
 import xsim_lib as xsim
-from xsim_lib import alignment, plots
-from xsim_lib import joining as joined
-from xsim_lib.models import untrained
-from xsim_lib.records import Records
+from xsim_lib.evidence.records import Records
+from xsim_lib.figures import plots
+from xsim_lib.models.encoder import untrained
+from xsim_lib.papers.emerging2020 import joined_models as joined
+from xsim_lib.papers.emerging2020 import rotations
 
 run = xsim.start(
     "emerging2020.fig4", profile=profile, seeds=seeds, group="singles", pairs=pairs, joining=joining
@@ -46,7 +47,7 @@ run.overview()
 
 # %% tags=["hide-input"]
 # NBVAL_CHECK_OUTPUT
-parts = {pair: joined.dictionaries(settings.source, pair, chosen.folds) for pair in run.pairs}
+parts = {pair: joined.dictionary_parts(settings.source, pair, chosen.folds) for pair in run.pairs}
 wanted: dict[str, dict[str, None]] = {}
 for pair, folds in parts.items():
     for side, language in enumerate(pair.split("-")):
@@ -76,13 +77,13 @@ for seed in run.seeds:
         spec = settings.monolingual(language, seed)
         model = run.trained(spec, f"monolingual/{language}/{seed}").load()
         text = spec.source.training()[language][: chosen.words]
-        lines[language] = [words for words in map(alignment.split_words, text) if words]
+        lines[language] = [words for words in map(rotations.split_words, text) if words]
         fresh = untrained(model, 10**6 + 100 * seed + place)
         for kind, encoder in (("", model), ("untrained", fresh)):
-            context = alignment.contextual_vectors(
+            context = rotations.contextual_vectors(
                 encoder, lines[language], wanted[language], max_length=settings.truncate or 128
             )
-            table = alignment.embedding_vectors(encoder, context.words)
+            table = rotations.embedding_vectors(encoder, context.words)
             vectors[seed, language, kind] = {"table": table, "context": context}
 
 
@@ -92,7 +93,7 @@ def counted(sides, name):
     # A singular value decomposition has fewer dimensions than words.
     size = min(min(v.vectors.shape[2], len(v.words) - 1) for v in known.values())
     return [
-        alignment.count_vectors(lines[language], v.words, size, seed=sides[0][0])
+        rotations.count_vectors(lines[language], v.words, size, seed=sides[0][0])
         for language, v in known.items()
     ]
 
@@ -105,7 +106,7 @@ for seed in run.seeds:
     for pair in tqdm(run.pairs, desc=f"pairs, seed {seed}"):
         sides = [(seed, language) for language in pair.split("-")]
         for kind in ("", "untrained", "counts"):
-            floors = () if kind == "untrained" else alignment.scoring.BASELINES
+            floors = () if kind == "untrained" else rotations.scoring.BASELINES
             for name in ("table", "context"):
                 if kind == "counts":
                     one, two = counted(sides, name)

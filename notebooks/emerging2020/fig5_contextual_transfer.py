@@ -23,13 +23,14 @@ joining = (
 
 # %% tags=["hide-input"]
 # NBVAL_CHECK_OUTPUT
-import matplotlib.pyplot as plt
 import pandas as pd
 from tqdm import tqdm
 
 import xsim_lib as xsim
-from xsim_lib import alignment, exchange, plots, transfer
-from xsim_lib.models import untrained
+from xsim_lib.models.encoder import untrained
+from xsim_lib.papers.emerging2020 import joining_figures, rotated_tasks, rotations
+from xsim_lib.papers.emerging2020.tasks import joined_task
+from xsim_lib.tasks import transfer
 
 run = xsim.start(
     "emerging2020.fig5", profile=profile, seeds=seeds, group="tables", pairs=pairs, joining=joining
@@ -45,7 +46,7 @@ run.overview()
 
 # %% tags=["hide-input"]
 # NBVAL_CHECK_OUTPUT
-links = {p: alignment.aligned_words(settings.source, p, chosen.linked) for p in run.pairs}
+links = {p: rotations.aligned_words(settings.source, p, chosen.linked) for p in run.pairs}
 counted = {
     pair: {
         "sentences": len(rows),
@@ -65,38 +66,44 @@ pd.DataFrame(counted).transpose().astype({"sentences": int, "linked words": int}
 # start from the same weights everywhere. All scores are kept, so a page that was stopped goes on where it was.
 
 # %% tags=["hide-input"]
+languages = list(dict.fromkeys(x for pair in run.pairs for x in pair.split("-")))
+
+
+def joined(pair, seed, single):
+    """What is joined: kind of models, baseline, both sides, and the floors that are measured with them."""
+    both = run.trained(settings.bilingual("Default", pair, seed), f"Default/{pair}/{seed}").views()
+    alone = {x: single[x] for x in pair.split("-")}
+    fresh = {x: untrained(m, 10**6 + 100 * seed + languages.index(x)) for x, m in alone.items()}
+    return (
+        ("biMLM", "", both, ()),
+        ("biMLM align", "", both, ("unmapped",)),
+        ("MLM align", "", alone, ("unmapped", "shuffled")),
+        ("MLM align", "untrained", fresh, ()),
+    )
+
+
+# %% tags=["hide-input"]
 for seed in run.seeds:
     single, todo = {}, {}
-    languages = list(dict.fromkeys(x for pair in run.pairs for x in pair.split("-")))
     for language in languages:
         spec = settings.monolingual(language, seed)
         single[language] = run.trained(spec, f"monolingual/{language}/{seed}").load()
     options = {"layers": chosen.layers, "new_layers": chosen.new_layers, "seed": seed}
     for pair in tqdm(run.pairs, desc=f"rotations, seed {seed}"):
-        spec = settings.bilingual("Default", pair, seed)
-        both = run.trained(spec, f"Default/{pair}/{seed}").views()
-        alone = {x: single[x] for x in pair.split("-")}
-        fresh = {x: untrained(m, 10**6 + 100 * seed + languages.index(x)) for x, m in alone.items()}
-        floors = ("unmapped", "shuffled")
-        for model, baseline, sides, extra in (
-            ("biMLM", "", both, ()),
-            ("biMLM align", "", both, floors[:1]),
-            ("MLM align", "", alone, floors),
-            ("MLM align", "untrained", fresh, ()),
-        ):
+        for model, baseline, sides, floors in joined(pair, seed, single):
             about = {"model": model, "baseline": baseline, "rotate": model != "biMLM"}
-            for cell in exchange.cells(
-                *sides.values(), pair, links[pair], baselines=extra, **options, **about
+            for cell in rotated_tasks.rotated_cells(
+                *sides.values(), pair, links[pair], baselines=floors, **options, **about
             ):
                 # The pairs together: they share what is learned in English wherever they can.
                 place = model, baseline, cell.about["layer"]
                 todo.setdefault(place, []).append((pair, cell))
     for name in chosen.tasks:
-        task = chosen.task(name, settings.source, languages, seed)
+        task = joined_task(chosen, name, settings.source, languages, seed)
         for group in tqdm(todo.values(), desc=f"{name}, seed {seed}"):
             readable = [cell for pair, cell in group if pair.split("-")[1] in task.tests]
             if readable:
-                run.record(exchange.transferred(readable, task), seed=seed)
+                run.record(rotated_tasks.transferred(readable, task), seed=seed)
 
 # %% [markdown]
 # ## By layer
@@ -106,44 +113,9 @@ for seed in run.seeds:
 # fewer tasks at fewer layers than the recorded runs, so these are drawn where there are any.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "A grid of panels, one row per task and one column per language pair: score in the second language against the layer that is joined, for the bilingual model, the bilingual model with a rotation and two monolingual models with a rotation; untrained models dotted, shuffled links and no rotation in grey."}, "figure": {"name": "figure-emerging2020-fig5", "caption": "Zero-shot scores in points against the joined layer; the title says of which runs. Bands: one standard deviation over seeds, or the 95 % interval over sentences where there is one seed. Dotted: untrained models joined in the same way. Grey: two monolingual models without a rotation (dashed) and with a rotation of shuffled links (dash-dotted)."}}
-plots.use_style()
-here = [column for column in run.columns() if column.title.split("\n")[1].startswith(profile)]
+here = [column for column in run.columns() if column.profile == profile]
 drawn = here[-1]  # this build, then what is recorded
-frame = drawn.records.frame
-tasks = list(frame["task"].unique())
-figure, axes = plt.subplots(
-    len(tasks), len(run.pairs), squeeze=False, sharex=True, sharey="row",
-    figsize=(1.2 + 2.4 * len(run.pairs), 0.8 + 1.9 * len(tasks)), layout="constrained",
-)  # fmt: skip
-figure.suptitle(drawn.title.replace("\n", ", "), fontsize=10)
-styles = {"untrained": ":", "unmapped": "--", "shuffled": "-."}
-for line, task in zip(axes, tasks, strict=True):
-    metric = transfer.METRICS[task]
-    for axis, pair in zip(line, run.pairs, strict=True):
-        own = frame[(frame["metric"] == metric) & (frame["task"] == task)]
-        own = own[own["pair_or_language"] == pair]
-        for k, kind in enumerate(kinds):
-            by = own.query("model == @kind and baseline == ''").groupby("layer")
-            mean = by["value"].mean()
-            axis.plot(mean.index, mean, "osD"[k] + "-", color=f"C{k}", markersize=3.5, label=kind)
-            if own["seed"].nunique() > 1:
-                ends = mean - by["value"].std(), mean + by["value"].std()
-            else:
-                ends = by["lower"].mean(), by["upper"].mean()
-            low, high = (end.to_numpy(dtype=float) for end in ends)
-            axis.fill_between(mean.index, low, high, color=f"C{k}", alpha=0.15, linewidth=0)
-        for floor, style in styles.items():
-            part = own.query("model == 'MLM align' and baseline == @floor")
-            mean = part.groupby("layer")["value"].mean()
-            colour = "C2" if floor == "untrained" else "0.6"
-            axis.plot(mean.index, mean, style, color=colour, linewidth=1.2, label=floor)
-        axis.set_ylim(0, None)
-    line[0].set_ylabel(f"{task}, {metric}")
-for axis, pair in zip(axes[0], run.pairs, strict=True):
-    axis.set_title(pair)
-for axis in axes[-1]:
-    axis.set_xlabel("joined layer")
-_ = figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+figure = joining_figures.scores_by_joined_layer(drawn, run.pairs, kinds, joined="MLM align")
 
 # %% [markdown]
 # ## Best layers
@@ -171,7 +143,10 @@ for column in run.columns():
                 )
                 curve = english.groupby("layer")["value"].mean()
                 row[f"{kind}, {one}"] = f"{curve.max():.1f}"
-        for kind, floor in [("biMLM align", "unmapped"), *(("MLM align", f) for f in styles)]:
+        for kind, floor in [
+            ("biMLM align", "unmapped"),
+            *(("MLM align", f) for f in joining_figures.FLOORS),
+        ]:
             curve = own.query("model == @kind and baseline == @floor")
             if len(curve):
                 best = curve.groupby("layer")["value"].mean().max()

@@ -27,9 +27,10 @@ import pandas as pd
 from tqdm import tqdm
 
 import xsim_lib as xsim
-from xsim_lib import alignment, plots
-from xsim_lib.models import untrained
-from xsim_lib.representations import encode
+from xsim_lib.figures import plots
+from xsim_lib.models.encoder import untrained
+from xsim_lib.papers.emerging2020 import rotations
+from xsim_lib.reading.sentences import encode
 
 run = xsim.start(
     "emerging2020.fig6", profile=profile, seeds=seeds, group="singles", pairs=pairs,
@@ -61,10 +62,11 @@ for seed in run.seeds:
                     )
 
 
+# %% tags=["hide-input"]
 def searched(seed, kind, pair, fitted, tested, baselines=()):
     """Retrieval with a rotation fitted on the first sentences, among those from `tested` on."""
     x, y = (states[seed, kind, pair, language] for language in pair.split("-"))
-    return alignment.sentence_retrieval(
+    return rotations.sentence_retrieval(
         (x[:, :fitted], y[:, :fitted]), (x[:, tested:], y[:, tested:]),
         baselines=baselines, seed=seed,
     ).assign(n_layers=len(x) - 1, pair_or_language=pair)  # fmt: skip
@@ -72,7 +74,7 @@ def searched(seed, kind, pair, fitted, tested, baselines=()):
 
 for seed in run.seeds:
     for pair in run.pairs:
-        rows = searched(seed, "", pair, few, few, alignment.scoring.BASELINES)
+        rows = searched(seed, "", pair, few, few, rotations.scoring.BASELINES)
         run.record(rows, model="Monolingual", seed=seed)
         rows = searched(seed, "untrained", pair, few, few)
         run.record(rows, model="Monolingual", seed=seed, baseline="untrained")

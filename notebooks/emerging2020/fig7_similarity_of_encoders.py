@@ -25,12 +25,14 @@ import pandas as pd
 from tqdm import tqdm
 
 import xsim_lib as xsim
-from xsim_lib import alignment, plots, reported
-from xsim_lib import joining as joined
-from xsim_lib.correlations import fisher_interval
-from xsim_lib.models import untrained
-from xsim_lib.representations import encode
-from xsim_lib.texts import count_words
+from xsim_lib.evidence import printed as reported
+from xsim_lib.figures import plots
+from xsim_lib.indices.fisher import fisher_interval
+from xsim_lib.models.encoder import untrained
+from xsim_lib.papers.emerging2020 import joined_models as joined
+from xsim_lib.papers.emerging2020 import rotations
+from xsim_lib.reading.sentences import encode
+from xsim_lib.text.types import count_words
 
 run = xsim.start(
     "emerging2020.fig7", profile=profile, seeds=seeds, group="encoders", pairs=pairs,
@@ -49,14 +51,13 @@ run.overview()
 
 # %% tags=["hide-input"]
 for seed in run.seeds:
-    single, read = {}, {}
+    single = {}
     for pair, corpus in tqdm(run.parallel.items(), desc=f"pairs, seed {seed}"):
         one, two = pair.split("-")
         for language in (one, two):
             if language not in single:
                 spec = settings.monolingual(language, seed)
-                trained = run.trained(spec, f"monolingual/{language}/{seed}")
-                single[language] = trained.load()
+                single[language] = run.trained(spec, f"monolingual/{language}/{seed}").load()
         row = "Sep Emb" if pair == paraphrase else "Default"
         both = run.trained(settings.bilingual(row, pair, seed), f"{row}/{pair}/{seed}").views()
         encoders = {
@@ -74,7 +75,7 @@ for seed in run.seeds:
             rows = joined.between(x, y, lengths=lengths, seed=seed)
             run.record(rows, model=kind, seed=seed, pair_or_language=pair)
             if kind == "Monolingual" and pair != paraphrase:
-                rows = alignment.sentence_retrieval(
+                rows = rotations.sentence_retrieval(
                     (x[:, :few], y[:, :few]), (x[:, few:], y[:, few:]), baselines=(), seed=seed
                 )
                 place = {"n_layers": len(x) - 1, "pair_or_language": pair}

@@ -14,6 +14,7 @@
 # %% tags=["parameters"]
 profile = "mini"
 seeds = None  # None: the profile's own
+pairs = None
 rows = None  # kinds of model, such as ["Default", "No anchors"]
 tasks = None  # of nli, ner, parsing
 
@@ -25,12 +26,22 @@ import pandas as pd
 from tqdm import tqdm
 
 import xsim_lib as xsim
-from xsim_lib import ablations, plots, reported
-from xsim_lib.claims.emerging2020 import DEFAULT, ROWS, SOME
-from xsim_lib.records import Records
+from xsim_lib.evidence import printed as reported
+from xsim_lib.evidence.records import Records
+from xsim_lib.figures import plots
+from xsim_lib.papers.emerging2020 import ablations
+from xsim_lib.papers.emerging2020.table1_names import DEFAULT, ROWS, SOME
+from xsim_lib.papers.emerging2020.tasks import pair_task
+from xsim_lib.tasks import transfer
 
 run = xsim.start(
-    "emerging2020.table1", profile=profile, seeds=seeds, group="tables", rows=rows, tasks=tasks
+    "emerging2020.table1",
+    profile=profile,
+    seeds=seeds,
+    group="tables",
+    pairs=pairs,
+    rows=rows,
+    tasks=tasks,
 )
 settings = run.settings
 run.overview()
@@ -64,7 +75,7 @@ shared.assign(own=shared["own"].map("{:.2f}".format))
 # %% tags=["hide-input"]
 for seed in run.seeds:
     labelled = {
-        (name, pair): settings.task(name, pair, seed)
+        (name, pair): pair_task(settings, name, pair, seed)
         for pair in run.pairs
         for name in settings.tasks_of(pair)
     }
@@ -77,7 +88,7 @@ for seed in run.seeds:
             starts["untrained"] = ablations.untrained_views(views, seed)
         for name in settings.tasks_of(pair):
             for baseline, start in starts.items():
-                found = ablations.scores(start, labelled[name, pair], progress=False)
+                found = ablations.bilingual_scores(start, labelled[name, pair], progress=False)
                 run.record(found, model=row, seed=seed, baseline=baseline)
 
 # %% [markdown]
@@ -125,7 +136,7 @@ def table(records):
 
 
 cells = [(task, pair) for task in settings.tasks for pair in run.pairs]
-here = [column for column in run.columns() if column.title.split("\n")[1].startswith(profile)]
+here = [column for column in run.columns() if column.profile == profile]
 ours, printed = table(here[-1].records), table(paper)  # this build, then what is recorded
 ours = ours.loc[[row for row in ROWS if row in ours.index]]
 pd.DataFrame(
@@ -168,7 +179,7 @@ for line, task in zip(axes, settings.tasks, strict=True):
             if len(nothing):
                 axis.axvline(nothing.mean(), color=f"C{k}", linestyle="--", linewidth=0.9)
         axis.set_yticks(places, ROWS, fontsize=8)
-    line[0].set_ylabel(f"{task} ({ablations.METRICS[task]})")
+    line[0].set_ylabel(f"{task} ({transfer.METRICS[task]})")
 axes[0, 0].invert_yaxis()
 for axis, column in zip(axes[0], columns, strict=True):
     axis.set_title(column.title, fontsize=9)

@@ -19,6 +19,7 @@
 # %% tags=["parameters"]
 profile = "mini"
 seeds = None  # None: the profile's own
+romanised = True  # also Figure 2b, for which three models are trained on other text
 logographic = None  # languages to romanise
 factorization = (
     None  # changes of the profile's settings, such as {"sentences": 200, "max_iter": 1000}
@@ -26,13 +27,12 @@ factorization = (
 
 # %% tags=["hide-input"]
 # NBVAL_CHECK_OUTPUT
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
 import xsim_lib as xsim
-from xsim_lib import plots, signature_run
-from xsim_lib.factorization import layer_trends, order_agreement
+from xsim_lib.figures import plots
+from xsim_lib.papers.parafac2023 import layer_figures, signature_rows, signature_run
 
 options = {
     "profile": profile, "seeds": seeds, "logographic": logographic, "factorization": factorization,
@@ -45,7 +45,7 @@ if settings.factorization.layers and len(settings.factorization.layers) < 3:
         f"factorization: expected three layers or more for a trend, got {settings.factorization.layers}"
     )
 plots.use_style()
-signature_run.overview(run)
+signature_run.overview_of_signatures(run)
 
 # %% [markdown]
 # ## Train, read, factorise
@@ -57,33 +57,18 @@ signature_run.overview(run)
 for seed in run.seeds:
     about = {"model": "multilingual", "seed": seed}
     for baseline in ("", "untrained"):
-        found = signature_run.measure(run, seed, baseline=baseline)
+        found = signature_run.measure_signatures(run, seed, baseline=baseline)
         for scale_free, variant in ((True, ""), (False, "raw")):
             rows = found.records(scale_free=scale_free)
             run.record(rows, baseline=baseline, **about)
             if (baseline, variant) == ("", ""):
                 latin.record(rows, **about)
-            means = found.means(scale_free=scale_free)
-            trends = layer_trends(means).reset_index(names="pair_or_language")
-            for column in ("tau", "q"):
-                rows = trends[["pair_or_language", column]].rename(columns={column: "value"})
-                run.record(
-                    rows, metric=f"trend_{column}", variant=variant, baseline=baseline, **about
-                )
-        for layer in found.layers:
-            one = found.solution(layer)
-            values = {
-                "order_agreement": order_agreement(one),
-                "relative_error": one.error,
-                "sweeps": len(one.errors),
-                "degeneracy": one.degeneracy,
-            }
-            run.record(
-                [{"metric": m, "value": v} for m, v in values.items()], baseline=baseline,
-                layer=layer, n_layers=found.n_layers, **about,
-            )  # fmt: skip
-    found = signature_run.measure(latin, seed, romanised=True)
-    latin.record(found.records(), variant="romanised", **about)
+            trends = signature_rows.trend_rows(found.means(scale_free=scale_free))
+            run.record(trends, variant=variant, baseline=baseline, **about)
+        run.record(signature_rows.fit_rows(found), baseline=baseline, **about)
+    if romanised:
+        found = signature_run.measure_signatures(latin, seed, romanised=True)
+        latin.record(found.records(), variant="romanised", **about)
 
 # %% [markdown]
 # ## Figure 2a
@@ -93,66 +78,8 @@ for seed in run.seeds:
 # minimum in the paper is at layer 6 of 12, at half the depth (dotted line).
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Three rows of panels, one column per run: violins of the mean signature over languages at every layer, scale-free and raw, with the logographic languages marked and the mean of untrained models dashed; below, the variance over languages per layer."}, "figure": {"name": "figure-parafac2023-fig2a", "caption": "Mean signatures per layer. Violins: languages, each averaged over seeds. Dashed: mean over languages of models that were not trained. Bottom: variance over languages, one standard deviation over seeds shaded; dotted, where the paper has the minimum."}}
-
-
-def table(records, variant="", baseline=""):
-    """Mean signatures: layers in rows, (seed, language) in columns."""
-    frame = records.frame
-    chosen = frame[
-        (frame["metric"] == "mean_signature") & (frame["task"] == "")
-        & (frame["variant"] == variant) & (frame["baseline"] == baseline)
-    ]  # fmt: skip
-    wide = chosen.pivot(index="layer", columns=["seed", "pair_or_language"], values="value")
-    return wide.set_axis(wide.index.astype(int))
-
-
-def violins(axis, values, marked):
-    """One violin per layer, and the marked languages by name."""
-    means = values.T.groupby(level="pair_or_language").mean()
-    axis.violinplot(means.to_numpy(dtype=float), positions=list(means.columns), widths=0.8)
-    for k, language in enumerate(x for x in marked if x in means.index):
-        axis.plot(
-            means.columns, means.loc[language], "osD^"[k % 4], color=f"C{k + 1}", markersize=4,
-            label=language,
-        )  # fmt: skip
-
-
-def variances(axis, values, **style):
-    """Variance over languages, and its standard deviation over seeds."""
-    by_seed = values.T.groupby(level="seed").var()
-    mean = by_seed.mean()
-    (line,) = axis.plot(mean.index, mean, "o-", markersize=4, **style)
-    if len(by_seed) > 1:
-        low, high = (mean + s * by_seed.std() for s in (-1, 1))
-        edges = (x.to_numpy(dtype=float) for x in (low, high))
-        axis.fill_between(mean.index, *edges, color=line.get_color(), alpha=0.2, linewidth=0)
-
-
 columns = run.columns()
-figure, axes = plt.subplots(
-    3, len(columns), figsize=(1.2 + 3.1 * len(columns), 7.2), squeeze=False, sharex="col",
-    layout="constrained",
-)  # fmt: skip
-for line, column in zip(axes.T, columns, strict=True):
-    for axis, variant in zip(line, ("", "raw"), strict=False):
-        violins(axis, table(column.records, variant), settings.logographic)
-        fresh = table(column.records, variant, "untrained").mean(axis=1)
-        axis.plot(fresh.index, fresh, "--", color="0.4", linewidth=1, label="untrained, mean")
-        axis.set_ylim(bottom=0)
-    variances(line[2], table(column.records), color="C0", label="variance, trained")
-    variances(
-        line[2],
-        table(column.records, baseline="untrained"),
-        color="0.6",
-        label="variance, untrained",
-    )
-    line[2].axvline(table(column.records).index.max() / 2, color="0.5", linestyle=":", linewidth=1)
-    line[2].set(xlabel="layer", yscale="log")
-    line[0].set_title(column.title, fontsize=10)
-for axis, name in zip(axes[:, 0], ("scale-free", "raw", "variance"), strict=True):
-    axis.set_ylabel(f"mean signature,\n{name}" if name != "variance" else "variance over languages")
-handles = [x for k in (0, 2) for x in zip(*axes[k, 0].get_legend_handles_labels(), strict=True)]
-_ = figure.legend(*zip(*handles, strict=True), loc="outside lower center", ncols=3)
+figure = layer_figures.signature_violins(columns, settings.logographic)
 
 # %% [markdown]
 # ## Does it fall in every language?
@@ -214,23 +141,11 @@ shown.rename_axis("layer")
 # paper.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Per run, violins of the mean signature per layer with the logographic languages romanised, and below the variance over languages before and after."}, "figure": {"name": "figure-parafac2023-fig2b", "caption": "Top: mean signatures (scale-free) with the logographic languages in Latin letters, as in the figure above. Bottom: variance over languages with the original and with the romanised text, one standard deviation over seeds shaded."}}
-after = latin.columns()
-titles = {column.title: column.records for column in columns}
-figure, axes = plt.subplots(
-    2, len(after), figsize=(1.2 + 3.1 * len(after), 5), squeeze=False, sharex="col",
-    layout="constrained",
-)  # fmt: skip
-for (top, bottom), column in zip(axes.T, after, strict=True):
-    violins(top, table(column.records, "romanised"), settings.logographic)
-    top.set_ylim(bottom=0)
-    top.set_title(column.title, fontsize=10)
-    variances(bottom, table(titles[column.title]), color="C0", label="original")
-    variances(bottom, table(column.records, "romanised"), color="C3", label="romanised")
-    bottom.set(xlabel="layer", yscale="log")
-axes[0, 0].set_ylabel("mean signature")
-axes[1, 0].set_ylabel("variance over languages")
-handles = [x for axis in axes[:, 0] for x in zip(*axis.get_legend_handles_labels(), strict=True)]
-_ = figure.legend(*zip(*handles, strict=True), loc="outside lower center", ncols=4)
+after = [c for c in latin.columns() if "romanised" in c.records.unique("variant")]
+original = {column.title: column.records for column in columns}
+figure = layer_figures.romanised_violins(
+    after, [original[column.title] for column in after], settings.logographic
+)
 
 # %% [markdown]
 # ## Verdicts

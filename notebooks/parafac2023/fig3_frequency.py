@@ -8,7 +8,7 @@
 # ([claims](#scoreboard-parafac2023-s5-1)).
 #
 # **What this page does.** Signatures of all words and of the words of every morphosyntactic category, each a factorisation of
-# its own, with the number of words that stand behind them. `xsim_lib.categories` says which features make up a category. Every
+# its own, with the number of words that stand behind them. `xsim_lib.papers.parafac2023.morphology` says which features make up a category. Every
 # correlation has its p-value for the number of languages, and the false discovery rate is controlled over a whole figure.
 #
 # **What it cannot tell.** The paper's treebanks differ in size by two orders of magnitude. Here all languages have
@@ -26,12 +26,14 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 import xsim_lib as xsim
-from xsim_lib import plots, reported, signature_plots, signature_run
-from xsim_lib.language_properties import correlations
+from xsim_lib.evidence import printed
+from xsim_lib.figures import plots
+from xsim_lib.papers.parafac2023 import signature_figures, signature_run
+from xsim_lib.papers.parafac2023.language_properties import property_correlations
 
 run = xsim.start("parafac2023.fig3", profile=profile, seeds=seeds, factorization=factorization)
 plots.use_style()
-signature_run.overview(run)
+signature_run.overview_of_signatures(run)
 
 # %% [markdown]
 # ## Signatures by category
@@ -42,18 +44,18 @@ signature_run.overview(run)
 # %% tags=["hide-input"]
 for seed in run.seeds:
     about = {"model": "multilingual", "seed": seed}
-    found = signature_run.measure(run, seed, categories=None)
+    found = signature_run.measure_signatures(run, seed, categories=None)
     run.record(found.records(), **about)
     shares = found.words.div(found.words[signature_run.ALL], axis=0)
     for category in found.categories:
         share = shares[category].rename("value").rename_axis("pair_or_language").reset_index()
         run.record(share, metric="token_share", task=category, **about)
         means = found.means(category)
-        rows = correlations(means, found.words[category]).reset_index(names="layer")
+        rows = property_correlations(means, found.words[category]).reset_index(names="layer")
         if len(rows):
             run.record(
                 rows.drop(columns="p"), metric="pearson_size", n_layers=found.n_layers,
-                pair_or_language=category or signature_plots.WORDS, **about,
+                pair_or_language=category or signature_figures.WORDS, **about,
             )  # fmt: skip
 
 # %% [markdown]
@@ -62,14 +64,14 @@ for seed in run.seeds:
 # %% tags=["hide-input"]
 # NBVAL_CHECK_OUTPUT
 present = [c for c in found.categories if c]
-counts = found.words.rename(columns={signature_run.ALL: signature_plots.WORDS})
-counts = counts[[signature_plots.WORDS, *present]].rename_axis(None)
+counts = found.words.rename(columns={signature_run.ALL: signature_figures.WORDS})
+counts = counts[[signature_figures.WORDS, *present]].rename_axis(None)
 enough = (counts >= run.settings.factorization.min_words).sum()
 pd.concat([counts, pd.DataFrame([enough], index=["languages with a slice"])])
 
 # %% [markdown]
 # The paper's Table 3 lists which language has which category. Beside it, the treebanks of the recorded run at `real`, read by our
-# own table of features (`xsim_lib.categories`): "both", or where it is found only. Categories come from treebanks of another
+# own table of features (`xsim_lib.papers.parafac2023.morphology`): "both", or where it is found only. Categories come from treebanks of another
 # version and size there, and through another converter.
 
 # %% tags=["hide-input"]
@@ -78,7 +80,7 @@ marks = {}
 if real is not None:
     shares = real.frame.query("metric == 'token_share' and task != '' and value > 0")
     here = set(zip(shares["task"], shares["pair_or_language"], strict=True))
-    listed = reported.load("parafac2023", "table3").query(
+    listed = printed.read_printed("parafac2023", "table3").query(
         "series != 'Part of Speech'"
     )  # all have it
     paper = set(zip(listed["series"], listed["pair_or_language"], strict=True))
@@ -92,7 +94,7 @@ pd.Series(marks, dtype=object).unstack(fill_value="") if marks else "not recorde
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Heat maps, one per run: categories in rows, layers across, coloured by the correlation over languages of the number of words and the mean signature. Dots mark cells with p below 0.05, rings those that survive the false discovery rate."}, "figure": {"name": "figure-parafac2023-fig3", "caption": "Pearson correlation over languages of mean signature and number of words, per category and layer. Dot: p < 0.05 if it were the only test. Ring: survives the false discovery rate over the panel. Averaged over seeds. The paper's figure has no printed numbers."}}
 columns = run.columns()
-_ = signature_plots.correlation_maps(columns, "pearson_size", label="correlation with data size")
+_ = signature_figures.correlation_maps(columns, "pearson_size", label="correlation with data size")
 
 # %% [markdown]
 # The correlation over all words with its interval, averaged over layers. For comparison: -0.02 with the public XLM-R in the
@@ -101,7 +103,7 @@ _ = signature_plots.correlation_maps(columns, "pearson_size", label="correlation
 # %% tags=["hide-input"]
 frame = run.records.frame
 overall = frame[
-    (frame["metric"] == "pearson_size") & (frame["pair_or_language"] == signature_plots.WORDS)
+    (frame["metric"] == "pearson_size") & (frame["pair_or_language"] == signature_figures.WORDS)
 ]
 overall.groupby("seed")[["value", "lower", "upper", "n"]].mean().round(2)
 
@@ -121,7 +123,7 @@ for axis, column in zip(axes[0], columns, strict=True):
     curves = {c: by.loc[c].dropna() / by.loc[c].max() for c in sorted(by.index) if c}
     plots.curves(axis, curves, xlabel="layer", ylabel="", markers=True)
     every = by.loc[signature_run.ALL] / by.loc[signature_run.ALL].max()
-    axis.plot(every.index, every, color="k", linewidth=2, label=signature_plots.WORDS)
+    axis.plot(every.index, every, color="k", linewidth=2, label=signature_figures.WORDS)
     axis.set_title(column.title, fontsize=10)
     axis.set_xticks(every.index)
 axes[0, 0].set_ylabel("mean signature / largest")

@@ -25,13 +25,19 @@ factorization = None  # changes of the profile's settings, such as {"sentences":
 import pandas as pd
 
 import xsim_lib as xsim
-from xsim_lib import plots, reported, signature_plots, signature_run
-from xsim_lib.language_properties import correlations, type_token_ratio, unique_characters
+from xsim_lib.evidence import printed as reported
+from xsim_lib.figures import plots
+from xsim_lib.papers.parafac2023 import signature_figures, signature_run
+from xsim_lib.papers.parafac2023.language_properties import (
+    property_correlations,
+    type_token_ratio,
+    unique_characters,
+)
 
 run = xsim.start("parafac2023.fig4", profile=profile, seeds=seeds, factorization=factorization)
 settings = run.settings
 plots.use_style()
-signature_run.overview(run)
+signature_run.overview_of_signatures(run)
 
 # %% [markdown]
 # ## The languages
@@ -72,14 +78,14 @@ for seed in run.seeds:
     about = {"model": "multilingual", "seed": seed}
     for baseline in ("", "untrained"):
         wanted = None if baseline == "" else (signature_run.ALL,)
-        found = signature_run.measure(run, seed, categories=wanted, baseline=baseline)
+        found = signature_run.measure_signatures(run, seed, categories=wanted, baseline=baseline)
         for category in found.categories:
-            about["pair_or_language"] = category or signature_plots.WORDS
+            about["pair_or_language"] = category or signature_figures.WORDS
             own = properties.assign(size=found.words[category])
             for variant, chosen in (("", list(own.index)), ("without logographic", others)):
                 means = found.means(category).loc[chosen]
                 for name in titles:
-                    rows = correlations(means, own[name]).reset_index(names="layer")
+                    rows = property_correlations(means, own[name]).reset_index(names="layer")
                     if len(rows):
                         run.record(
                             rows.drop(columns="p"), metric=f"pearson_{name}", variant=variant,
@@ -93,10 +99,10 @@ for seed in run.seeds:
 # the same as its own figure.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Three panels per run, for characters, type-token ratio and data size: the correlation with mean signatures, averaged over layers, for all words and each category, with intervals; beside it without the logographic languages, and for models that were not trained; the paper's values as crosses."}, "figure": {"name": "figure-parafac2023-fig4", "caption": "Pearson correlation of mean signature and property over languages, averaged over layers and seeds, with the 95 % interval for the number of languages (taken as independent). Cross: the public XLM-R in the paper, over 33 languages."}}
-printed = reported.load("parafac2023", "text").set_index("metric")["value"]
+printed = reported.read_printed("parafac2023", "text").set_index("metric")["value"]
 names = {"characters": "unique characters", "ttr": "TTR", "size": "data size"}
 columns = run.columns()
-_ = signature_plots.correlation_means(
+_ = signature_figures.correlation_means(
     columns,
     {f"pearson_{name}": title for name, title in titles.items()},
     variants={
@@ -113,7 +119,7 @@ _ = signature_plots.correlation_means(
 # ## Figure 6: characters, layer by layer
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Heat maps, one per run: categories in rows, layers across, coloured by the correlation of mean signature and number of characters; dots mark p below 0.05, rings what survives the false discovery rate."}, "figure": {"name": "figure-parafac2023-fig6", "caption": "Pearson correlation of mean signature and number of characters over languages. Dot: p < 0.05 if it were the only test. Ring: survives the false discovery rate over the panel."}}
-_ = signature_plots.correlation_maps(
+_ = signature_figures.correlation_maps(
     columns, "pearson_characters", label="correlation with characters"
 )
 
@@ -121,7 +127,7 @@ _ = signature_plots.correlation_maps(
 # ## Figure 7: type-token ratio, layer by layer
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "The same heat maps for the correlation of mean signature and type-token ratio."}, "figure": {"name": "figure-parafac2023-fig7", "caption": "Pearson correlation of mean signature and type-token ratio over languages, marked as in the figure above."}}
-_ = signature_plots.correlation_maps(
+_ = signature_figures.correlation_maps(
     columns, "pearson_ttr", label="correlation with type-token ratio"
 )
 

@@ -18,23 +18,21 @@ factorization = None  # changes of the profile's settings, such as {"rank": 8}
 
 # %% tags=["hide-input"]
 # NBVAL_CHECK_OUTPUT
-import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 
 import xsim_lib as xsim
-from xsim_lib import plots, signature_run
+from xsim_lib.evidence.records import paper_layers
 from xsim_lib.factorization import cosine_distances, distance_agreement
-from xsim_lib.records import paper_layers
+from xsim_lib.figures import plots
+from xsim_lib.papers.parafac2023 import distance_figures, signature_rows, signature_run
 
 run = xsim.start("parafac2023.fig5", profile=profile, seeds=seeds, factorization=factorization)
 depth = run.settings.encoder["num_hidden_layers"]
+of_paper = {"embeddings": 0, "middle": 6, "top": 12}
 layers = {
-    f"{name} (layer {k})": k
-    for name, where in (("embeddings", 0), ("middle", 6), ("top", 12))
-    for k in paper_layers(depth, where)
+    f"{name} (layer {k})": k for name, where in of_paper.items() for k in paper_layers(depth, where)
 }
-signature_run.overview(run)
+signature_run.overview_of_signatures(run)
 
 # %% [markdown]
 # ## Distances
@@ -45,7 +43,9 @@ signature_run.overview(run)
 # %% tags=["hide-input"]
 for seed in run.seeds:
     solved = {
-        baseline: signature_run.measure(run, seed, layers=list(layers.values()), baseline=baseline)
+        baseline: signature_run.measure_signatures(
+            run, seed, layers=list(layers.values()), baseline=baseline
+        )
         for baseline in ("", "untrained")
     }
     for layer in layers.values():
@@ -54,71 +54,20 @@ for seed in run.seeds:
         for baseline, variant in (("", ""), ("", "raw"), ("untrained", "")):
             table = solved[baseline].table(layer, scale_free=variant != "raw")
             distances = found[baseline, variant] = cosine_distances(table)
-            upper = np.triu_indices(len(distances), 1)
-            pairs = [
-                {
-                    "metric": "distance",
-                    "value": distances.iloc[i, j],
-                    "pair_or_language": f"{distances.index[i]}-{distances.index[j]}",
-                }
-                for i, j in zip(*upper, strict=True)
-            ]
-            means = distances.sum(axis=1) / (len(distances) - 1)
-            pairs += [
-                {"metric": "mean_distance", "value": value, "pair_or_language": language}
-                for language, value in means.items()
-            ]
-            run.record(pairs, baseline=baseline, variant=variant, **about)
+            rows = signature_rows.distance_rows(distances)
+            run.record(rows, baseline=baseline, variant=variant, **about)
         for other in (("", "raw"), ("untrained", "")):
             agreement = distance_agreement(found["", ""], found[other])
             rows = [{"metric": "distance_agreement", "value": agreement}]
             run.record(rows, baseline=other[0], variant=other[1], **about)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Heat maps of cosine distances between the signatures of all pairs of languages: one row per run, one column each for the embedding layer, the middle and the top; darker is farther."}, "figure": {"name": "figure-parafac2023-fig5", "caption": "Cosine distance between the signatures (scale-free) of every two languages, mean over seeds. Last row: models of this build that were not trained. Darker is farther, on one scale."}}
-
-
-def matrix(records, layer, baseline=""):
-    """Mean distance over seeds, languages in the order of the profile."""
-    frame = records.frame
-    own = frame[
-        (frame["metric"] == "distance") & (frame["layer"] == layer) & (frame["variant"] == "")
-        & (frame["baseline"] == baseline)
-    ]  # fmt: skip
-    values = own.groupby("pair_or_language")["value"].mean()
-    names = list(dict.fromkeys(x for pair in values.index for x in pair.split("-")))
-    names.sort(key=lambda x: languages.index(x) if x in languages else len(languages))
-    table = pd.DataFrame(0.0, index=names, columns=names)
-    for pair, value in values.items():
-        a, b = pair.split("-")
-        table.loc[a, b] = table.loc[b, a] = value
-    return table
-
-
 languages = list(run.settings.languages)
 columns = run.columns()
 shown = [(c.title, c.records, "") for c in columns]
 shown.append(("this build\nuntrained", run.records, "untrained"))
-tables = {}
-for title, records, baseline in shown:
-    last = int(records.frame["n_layers"].max())
-    for name, where in zip(layers, (0, 6, 12), strict=True):
-        tables[title, name] = matrix(records, paper_layers(last, where)[0], baseline)
-plots.use_style()
-highest = max(table.to_numpy().max() for table in tables.values())
-figure, axes = plt.subplots(
-    len(shown), 3, figsize=(9, 0.4 + 2.9 * len(shown)), squeeze=False, layout="constrained"
-)
-for line, (title, _, _) in zip(axes, shown, strict=True):
-    for axis, name in zip(line, layers, strict=True):
-        table = tables[title, name]
-        image = axis.imshow(table, cmap="Blues", vmin=0, vmax=highest)
-        axis.set_xticks(range(len(table)), table.columns, fontsize=7, rotation=90)
-        axis.set_yticks(range(len(table)), table.index, fontsize=7)
-        axis.grid(False)
-    line[0].set_ylabel(title)
-for axis, name in zip(axes[0], layers, strict=True):
-    axis.set_title(name, fontsize=10)
-_ = figure.colorbar(image, ax=axes, label="cosine distance", shrink=0.6)
+places = dict(zip(layers, of_paper.values(), strict=True))
+figure = distance_figures.distance_maps(shown, places, languages)
 
 # %% [markdown]
 # ## Which languages are far from all others?
@@ -132,7 +81,7 @@ series = {
     "raw (authors' code)": {"variant": "raw"},
     "untrained": {"baseline": "untrained"},
 }
-of_profile = [c for c in columns if run.profile in c.title]
+of_profile = [c for c in columns if c.profile == run.profile]
 _ = plots.points(of_profile[-1:], measures, series, languages)
 
 # %% [markdown]
@@ -142,7 +91,7 @@ _ = plots.points(of_profile[-1:], measures, series, languages)
 rows = {}
 for column in columns:
     frame, last = column.records.frame, int(column.records.frame["n_layers"].max())
-    for name, where in zip(layers, (0, 6, 12), strict=True):
+    for name, where in places.items():
         own = frame[frame["layer"] == paper_layers(last, where)[0]]
         means = own[own["metric"] == "mean_distance"].groupby(
             ["baseline", "variant", "pair_or_language"]

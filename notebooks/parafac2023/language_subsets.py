@@ -21,27 +21,28 @@ profile = "mini"
 seeds = None  # None: the profile's own
 related = None  # name -> languages
 diverse = None
+own_models = (
+    True  # train a multilingual model for each set, as the paper does; False: all sets in one model
+)
 draws = 200  # random pairs of sets
 effort = 0.5  # share of the chapter's training steps, for the model of every set
 
 # %% tags=["hide-input"]
 # NBVAL_CHECK_OUTPUT
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 import xsim_lib as xsim
-from xsim_lib import experimental, plots, signature_run
-from xsim_lib.records import paper_layers
-from xsim_lib.variances import variance_tests
+from xsim_lib.evidence.records import paper_layers
+from xsim_lib.papers.parafac2023 import language_sets, other_models, signature_run, subset_figures
 
 run = xsim.start("parafac2023.s5.2", profile=profile, seeds=seeds, related=related, diverse=diverse)
 settings = run.settings
 depth = settings.encoder["num_hidden_layers"]
 layers = [k for where in (0, 6, 12) for k in paper_layers(depth, where)]
 wanted = ("", "Number", "Person", "Tense", "Gender")
-sets = {**settings.related, "diverse": settings.diverse}
+sets = {**settings.related, language_sets.DIVERSE: settings.diverse}
 pd.DataFrame({"languages": {name: ", ".join(own) for name, own in sets.items()}})
 
 # %% [markdown]
@@ -51,98 +52,51 @@ pd.DataFrame({"languages": {name: ", ".join(own) for name, own in sets.items()}}
 
 
 # %% tags=["hide-input"]
-def means(found, category, layer, languages):
-    """Mean signatures of those languages that have the category."""
-    if (layer, category) not in found.solutions:
-        return pd.Series(dtype=float)
-    return found.means(category)[layer].reindex(list(languages)).dropna()
-
-
-def compared(first, second, **about):
-    """Record variances, their ratio and both tests, where they can be had."""
-    if min(len(first), len(second)) < 2 or second.nunique() < 2:
-        return
-    test = variance_tests(first, second)
-    found = {"variance_ratio": test.ratio, "chi2_p": test.chi2_p, "f_p": test.f_p}
-    rows = [{"metric": m, "value": v, "n": len(first) + len(second)} for m, v in found.items()]
-    run.record(rows, model="multilingual", n_layers=depth, **about)
-
-
-def judge(own, seed, baseline="", variant=""):
-    """Compare the diverse set with each related one, at every layer and category."""
-    for name in settings.related:
-        for category in wanted:
-            for layer in layers:
-                pair = [means(own[x], category, layer, sets[x]) for x in ("diverse", name)]
-                about = {"seed": seed, "pair_or_language": name, "task": category}
-                about |= {"layer": layer, "baseline": baseline}
-                compared(*pair, variant=variant, **about)
-                if not (baseline or variant) and min(map(len, pair)):
-                    scaled = [x / x.mean() for x in pair]
-                    compared(*scaled, variant="relative", **about)
-
-
-every = [c for c in wanted if c]
+fitted, fresh, whole = {}, {}, {}  # by seed: signatures in the model of every set; in that of all
 for seed in run.seeds:
-    fitted, fresh = {}, {}
-    for name, languages in tqdm(sets.items(), desc=f"seed {seed}", unit="set"):
-        spec = experimental.shortened(settings.multilingual(seed, languages=languages), effort)
+    fitted[seed], fresh[seed] = {}, {}
+    trained = sets if own_models else {}
+    for name, languages in tqdm(trained.items(), desc=f"seed {seed}", unit="set"):
+        spec = other_models.shortened(settings.multilingual(seed, languages=languages), effort)
         model = run.trained(spec, f"{name}/{seed}").load()
-        options = {"multilingual": model, "languages": languages, "layers": layers}
-        options |= {"progress": False}
-        fitted[name] = signature_run.measure(run, seed, categories=("", *every), **options)
-        fresh[name] = signature_run.measure(run, seed, baseline="untrained", **options)
-        rows = fitted[name].records()
-        run.record(rows, seed=seed, variant=name, model="multilingual")
-    whole = signature_run.measure(run, seed, layers=layers, categories=("", *every), progress=False)
-    judge(fitted, seed)
-    judge(fresh, seed, baseline="untrained")
-    judge(dict.fromkeys(sets, whole), seed, variant="one model")
+        how = {"multilingual": model, "languages": languages, "layers": layers, "progress": False}
+        own = signature_run.measure_signatures(run, seed, categories=wanted, **how)
+        run.record(own.records(), seed=seed, variant=name, model="multilingual")
+        fitted[seed][name] = own
+        how["baseline"] = "untrained"
+        fresh[seed][name] = signature_run.measure_signatures(run, seed, **how)
+    whole[seed] = signature_run.measure_signatures(
+        run, seed, layers=layers, categories=wanted, progress=False
+    )
+
+
+# %% tags=["hide-input"]
+def judge(own, seed, baseline="", variant=""):
+    """Record how the diverse set compares with each related one, at every layer and category."""
+    relative = not (baseline or variant)
+    how = {"categories": wanted, "layers": layers, "variant": variant, "relative": relative}
+    rows = language_sets.set_rows(own, sets, **how)
+    if rows:
+        run.record(rows, seed=seed, baseline=baseline, model="multilingual", n_layers=depth)
+
+
+for seed in run.seeds:
+    if own_models:
+        judge(fitted[seed], seed)
+        judge(fresh[seed], seed, baseline="untrained")
+    judge(dict.fromkeys(sets, whole[seed]), seed, variant="one model")
     rng = np.random.default_rng(seed)
     for layer in layers:
-        values = whole.means()[layer].to_numpy()
+        values = whole[seed].means()[layer].to_numpy()
         for name, languages in settings.related.items():
-            n, m = min(len(settings.diverse), len(values) - len(languages)), len(languages)
-            drawn = (rng.permutation(values) for _ in range(draws))
-            found = [variance_tests(x[:n], x[n : n + m]) for x in drawn]
-            rows = [
-                {
-                    "metric": f"{test}_below_05",
-                    "value": np.mean([getattr(t, test) < 0.05 for t in found]),
-                }
-                for test in ("chi2_p", "f_p")
-            ]
+            sizes = len(settings.diverse), len(languages)
+            rows = language_sets.chance_rows(values, *sizes, draws, rng)
             about = {"seed": seed, "layer": layer, "n_layers": depth, "pair_or_language": name}
             run.record(rows, baseline="chance", model="multilingual", **about)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Mean signatures of the languages of each set, one panel per layer and a row per run: a strip of dots per set, named."}, "figure": {"name": "figure-parafac2023-subsets", "caption": "Mean signatures (all words) of the languages of each set, each set in a multilingual model of its own; mean over seeds. What is compared is how far the dots of a set scatter."}}
 columns = run.columns()
-plots.use_style()
-names = list(sets)
-figure, axes = plt.subplots(
-    len(columns), len(layers), squeeze=False, sharey="row", sharex=True, layout="constrained",
-    figsize=(8.4, 0.5 + 2.6 * len(columns)),
-)  # fmt: skip
-for line, column in zip(axes, columns, strict=True):
-    frame = column.records.frame.query("metric == 'mean_signature' and task == ''")
-    last = int(frame["n_layers"].max())
-    for axis, where in zip(line, (0, 6, 12), strict=True):
-        layer = paper_layers(last, where)[0]
-        own = (
-            frame[frame["layer"] == layer].groupby(["variant", "pair_or_language"])["value"].mean()
-        )
-        shown = [x for x in dict.fromkeys(frame["variant"])]
-        for k, name in enumerate(shown):
-            axis.plot([k] * len(own[name]), own[name], "o", color=f"C{k}", alpha=0.5)
-            for language, value in own[name].items():
-                axis.annotate(
-                    language, (k, value), xytext=(6, 0), textcoords="offset points",
-                    fontsize=7, va="center",
-                )  # fmt: skip
-        axis.set_xticks(range(len(shown)), [x.replace(" and ", "\n") for x in shown], fontsize=8)
-        axis.set_xlim(-0.5, len(shown) - 0.3)
-        axis.set_title(f"layer {layer} of {last}", fontsize=9)
-    line[0].set_ylabel(column.title)
+figure = subset_figures.set_strips(columns)
 
 # %% [markdown]
 # ## Ratio of variances
@@ -156,33 +110,7 @@ ways = {
     "one model": ("", "one model"),
     "untrained": ("untrained", ""),
 }
-figure, axes = plt.subplots(
-    1, len(columns), squeeze=False, sharey=True, sharex=True, layout="constrained",
-    figsize=(1.6 + 3.2 * len(columns), 3.6),
-)  # fmt: skip
-for axis, column in zip(axes[0], columns, strict=True):
-    frame = column.records.frame.query("task == ''")
-    pairs = list(dict.fromkeys(frame.loc[frame["metric"] == "chi2_p", "pair_or_language"]))
-    for k, name in enumerate(pairs):
-        for row, (baseline, variant) in enumerate(ways.values()):
-            own = frame[
-                (frame["pair_or_language"] == name) & (frame["baseline"] == baseline)
-                & (frame["variant"] == variant)
-            ]  # fmt: skip
-            wide = own.pivot(index=["seed", "layer"], columns="metric", values="value")
-            y = -row + 0.2 * (0.5 * (len(pairs) - 1) - k)
-            below = wide["chi2_p"] < 0.05
-            for chosen, face in ((below, f"C{k}"), (~below, "none")):
-                axis.plot(
-                    wide.loc[chosen, "variance_ratio"], [y] * int(chosen.sum()), "o",
-                    color=f"C{k}", mfc=face, markersize=5, alpha=0.8,
-                )  # fmt: skip
-        axis.plot([], [], "o", color=f"C{k}", label=name)
-    axis.axvline(1, color="0.5", linewidth=0.8)
-    axis.set(xscale="log", xlabel="ratio of variances")
-    axis.set_title(column.title, fontsize=10)
-    axis.set_yticks([-k for k in range(len(ways))], list(ways))
-_ = figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+figure = subset_figures.variance_ratios(columns, ways)
 
 # %% [markdown]
 # ## How often the tests call two sets different

@@ -22,17 +22,26 @@ seeds = None  # None: the profile's own
 per_kind = (
     1  # languages with relatives, and as many without, to starve; None: all that the profile names
 )
+languages = None  # to starve, such as ["ka"]; None: see above
+ways = (
+    None  # of "starved", "starved, sampled", "multilingual only", "own model only", "trained again"
+)
 low_resource = None  # changes of the profile's settings, such as {"share": 0.05}
 effort = 0.5  # share of the chapter's training steps, for every multilingual model of this page
 
 # %% tags=["hide-input"]
 # NBVAL_CHECK_OUTPUT
-import matplotlib.pyplot as plt
 import pandas as pd
 from tqdm import tqdm
 
 import xsim_lib as xsim
-from xsim_lib import experimental, language_trees, plots, signature_run
+from xsim_lib.papers.parafac2023 import (
+    language_trees,
+    layer_figures,
+    other_models,
+    signature_rows,
+    signature_run,
+)
 
 run = xsim.start("parafac2023.appD", profile=profile, seeds=seeds, low_resource=low_resource)
 settings, few = run.settings, run.settings.low_resource
@@ -43,6 +52,7 @@ starved = [
     x
     for kind in ("with relatives", "alone")
     for x in [y for y in kinds if kinds[y] == kind][:per_kind]
+    if languages is None or x in languages
 ]
 pd.DataFrame(
     {"related to": {x: ", ".join(y for y in relatives[x] if y != x) or "none" for x in starved}}
@@ -55,72 +65,61 @@ pd.DataFrame(
 # languages with all their data are those of the other pages.
 
 # %% tags=["hide-input"]
-settled = {"model": "multilingual", "n_layers": settings.encoder["num_hidden_layers"]}
-ways = {
-    "starved": (True, True, False),  # the multilingual model, the language's own, sampling
+models_of = {  # whether the multilingual model is starved, the language's own, and sampling
+    "starved": (True, True, False),
     "starved, sampled": (True, True, True),
     "multilingual only": (True, False, False),
     "own model only": (False, True, False),
 }
+ways = [*models_of, "trained again"] if ways is None else ways
+chosen = {way: how for way, how in models_of.items() if way in ways}
+settled = {"model": "multilingual", "n_layers": settings.encoder["num_hidden_layers"]}
 
 
 def trained(spec, name):
     """A multilingual model of this page."""
-    return run.trained(experimental.shortened(spec, effort), name).load()
+    return run.trained(other_models.shortened(spec, effort), name).load()
+
+
+def without_text_of(language, seed, sampled):
+    """The multilingual model with few data of a language, drawn more often or not."""
+    exponent = few.sampling_exponent if sampled else None
+    spec = settings.multilingual(seed, starved=(language,), sampling_exponent=exponent)
+    return trained(spec, f"few data of {language}{', sampled' * sampled}/{seed}")
 
 
 def measured(seed, multilingual, controls):
     """Mean signatures, languages in rows and layers in columns."""
-    found = signature_run.measure(
-        run, seed, multilingual=multilingual, monolingual=controls, progress=False
-    )
-    return found.means()
+    models = {"multilingual": multilingual, "monolingual": controls}
+    return signature_run.measure_signatures(run, seed, progress=False, **models).means()
 
 
-def recorded(values, seed, variant, task=""):
-    """Record mean signatures of some languages."""
-    rows = [
-        {"metric": "mean_signature", "pair_or_language": x, "layer": k, "value": values.loc[x, k]}
-        for x in values.index
-        for k in values.columns
-    ]
-    run.record(rows, seed=seed, variant=variant, task=task, **settled)
-
-
+# %% tags=["hide-input"]
 for seed in run.seeds:
+    about = {"seed": seed, **settled}
     controls = {
         x: run.trained(settings.monolingual(x, seed), f"monolingual {x}/{seed}").load()
         for x in settings.languages
     }
     full = trained(settings.multilingual(seed), f"all data/{seed}")
-    recorded(measured(seed, full, controls), seed, "")
-    again = trained(settings.multilingual(seed + 500), f"all data, other weights/{seed}")
-    recorded(measured(seed, again, controls), seed, "trained again")
+    run.record(signature_rows.mean_rows(measured(seed, full, controls)), **about)
+    if "trained again" in ways:
+        again = trained(settings.multilingual(seed + 500), f"all data, other weights/{seed}")
+        rows = signature_rows.mean_rows(measured(seed, again, controls))
+        run.record(rows, variant="trained again", **about)
     for language in tqdm(starved, desc=f"seed {seed}", unit="language"):
-        own = run.trained(
-            settings.monolingual(language, seed, starved=True), f"{language}, few data/{seed}"
-        ).load()
-        models = {
-            sampled: trained(
-                settings.multilingual(
-                    seed,
-                    starved=(language,),
-                    sampling_exponent=few.sampling_exponent if sampled else None,
-                ),
-                f"few data of {language}{', sampled' * sampled}/{seed}",
-            )
-            for sampled in (False, True)
-        }
-        for variant, (both, control, sampled) in ways.items():
-            values = measured(
-                seed,
-                models[sampled] if both else full,
-                controls | ({language: own} if control else {}),
-            )
-            recorded(values.loc[[language]], seed, variant, kinds[language])
+        spec = settings.monolingual(language, seed, starved=True)
+        own = {language: run.trained(spec, f"{language}, few data/{seed}").load()}
+        needed = {sampled for both, _, sampled in chosen.values() if both}
+        models = {sampled: without_text_of(language, seed, sampled) for sampled in needed}
+        for variant, (both, control, sampled) in chosen.items():
+            multilingual = models[sampled] if both else full
+            values = measured(seed, multilingual, controls | (own if control else {}))
+            rows = signature_rows.mean_rows(values.loc[[language]])
+            run.record(rows, variant=variant, task=kinds[language], **about)
             others = values.drop(index=language).mean()
             rows = [{"metric": "mean_of_others", "layer": k, "value": v} for k, v in others.items()]
-            run.record(rows, seed=seed, variant=variant, pair_or_language=language, **settled)
+            run.record(rows, variant=variant, pair_or_language=language, **about)
 
 # %% [markdown]
 # ## Layer by layer
@@ -128,61 +127,8 @@ for seed in run.seeds:
 # On the paper's scale: 0.3 is the mean of all languages with all data, above the embeddings.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "One panel per starved language and run: its mean signature over layers with all data, with a tenth of them, with sampling, and with only one of the two models starved; a grey band for the same model trained from other random weights."}, "figure": {"name": "figure-parafac2023-appd", "caption": "Mean signatures of languages that lose most of their text, on the paper's scale. Grey line: all data, but other random weights. Lines are means over seeds; where there are several, bands are one standard deviation. Crosses at the right: what the paper's text says, 0.3 with all data and about 0 with few."}}
-
-
-def scaled(records):
-    """Mean signatures on the paper's scale, and the depth of the models."""
-    frame = records.frame
-    frame = frame[(frame["metric"] == "mean_signature") & (frame["baseline"] == "")]
-    frame = frame.astype({"layer": int, "n_layers": int})
-    unit = frame[(frame["variant"] == "") & (frame["layer"] > 0)].groupby("seed")["value"].mean()
-    return frame.assign(value=0.3 * frame["value"] / frame["seed"].map(unit))
-
-
 columns = run.columns()
-plots.use_style()
-frames = [scaled(column.records) for column in columns]
-shown = list(
-    dict.fromkeys(
-        x
-        for frame in frames
-        for x in frame.loc[frame["variant"] == "starved", "pair_or_language"]
-        if x in relatives
-    )
-)
-styles = {
-    "": ("k", "-", "all data"),
-    "trained again": ("0.6", "-", "all data, other weights"),
-    "starved": ("C3", "-", "few data, both models"),
-    "starved, sampled": ("C2", "--", "both, drawn more often"),
-    "multilingual only": ("C0", ":", "few data, multilingual only"),
-    "own model only": ("C1", ":", "few data, own model only"),
-}
-figure, axes = plt.subplots(
-    len(columns), len(shown), squeeze=False, sharex=True, sharey="row", layout="constrained",
-    figsize=(0.8 + 1.75 * len(shown), 1.0 + 2.1 * len(columns)),
-)  # fmt: skip
-for line, column, frame in zip(axes, columns, frames, strict=True):
-    for axis, language in zip(line, shown, strict=True):
-        own = frame[frame["pair_or_language"] == language]
-        for variant, (colour, style, label) in styles.items():
-            by = own[own["variant"] == variant].groupby("layer")["value"]
-            mean, spread = by.mean(), by.std()
-            axis.plot(mean, style, color=colour, label=label, linewidth=1.4)
-            if spread.notna().any():
-                low, high = mean - spread, mean + spread
-                axis.fill_between(mean.index, low, high, color=colour, alpha=0.12, linewidth=0)
-        if len(relatives[language]) == 1:
-            last = frame["layer"].max() + 0.4
-            axis.plot([last, last], [0.3, 0.0], "x", color="0.3", markersize=5)
-    line[0].set_ylabel(column.title)
-for axis, language in zip(axes[0], shown, strict=True):
-    kind = "with relatives" if len(relatives[language]) > 1 else "alone"
-    axis.set_title(f"{language}\n{kind}", fontsize=10)
-for axis in axes[-1]:
-    axis.set_xlabel("layer")
-    axis.xaxis.get_major_locator().set_params(integer=True)
-_ = figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+figure = layer_figures.starved_signatures(columns, relatives)
 
 # %% [markdown]
 # ## Changes
@@ -191,7 +137,7 @@ _ = figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower ce
 # languages changed when the multilingual model was trained again: a change of scale, not of the language.
 
 # %% tags=["hide-input"]
-frame = frames[0][frames[0]["layer"] > 0]
+frame = signature_rows.on_paper_scale(columns[0].records).query("layer > 0")
 means = frame.groupby(["pair_or_language", "variant", "seed"])["value"].mean().unstack("variant")
 changes = means.sub(means[""], axis=0).drop(columns="").groupby("pair_or_language").mean()
 every = run.records.frame
@@ -201,9 +147,8 @@ unit = (
 others = every.query("metric == 'mean_of_others' and variant == 'starved' and layer > 0")
 after = unit * others.groupby("pair_or_language")["value"].mean()
 before = {x: means[""].drop(index=x, level=0).mean() for x in starved}
-table = changes.loc[starved, ["starved", "starved, sampled", "multilingual only", "own model only"]]
+table = changes.loc[starved, [way for way in ways if way in changes]]
 table.insert(0, "all data", means[""].groupby("pair_or_language").mean())
-table["trained again"] = changes["trained again"]
 table["others"] = after - pd.Series(before)
 table.insert(0, "", pd.Series(kinds)[starved])
 table.rename_axis(None).rename_axis(None, axis=1).round(3)
@@ -213,7 +158,10 @@ table.rename_axis(None).rename_axis(None, axis=1).round(3)
 # multilingual model differ (all languages, absolute change).
 
 # %% tags=["hide-input"]
-noise = changes["trained again"].abs()
+again = run.columns()[0 if "trained again" in ways else -1]  # else the recorded run
+noise = signature_rows.on_paper_scale(again.records).query("layer > 0")
+noise = noise.pivot_table("value", "pair_or_language", "variant")
+noise = (noise["trained again"] - noise[""]).abs()
 pd.DataFrame({"change": {"median": noise.median(), "largest": noise.max()}}).round(3)
 
 # %% [markdown]

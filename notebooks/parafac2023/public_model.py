@@ -29,17 +29,26 @@ import pandas as pd
 from tqdm import tqdm
 
 import xsim_lib as xsim
-from xsim_lib import experimental, loading, paths, plots, reported, signature_run, zoo
-from xsim_lib.correlations import fisher_interval
-from xsim_lib.language_properties import correlations, type_token_ratio, unique_characters
-from xsim_lib.models import untrained
+from xsim_lib.evidence import paths
+from xsim_lib.evidence import printed as reported
+from xsim_lib.figures import plots
+from xsim_lib.indices.fisher import fisher_interval
+from xsim_lib.models import loading
+from xsim_lib.models.encoder import untrained
+from xsim_lib.papers.parafac2023 import other_models, signature_run
+from xsim_lib.papers.parafac2023.language_properties import (
+    property_correlations,
+    type_token_ratio,
+    unique_characters,
+)
+from xsim_lib.training import zoo
 
 run = xsim.start("parafac2023.s5.1", profile=profile, seeds=seeds)
 settings = run.settings
 depth = settings.encoder["num_hidden_layers"]
 named = {name: s.checkpoint for name, s in settings.models.items() if s.checkpoint is not None}
 public = named if checkpoints is None else dict(checkpoints)
-signature_run.overview(run).drop("models")
+signature_run.overview_of_signatures(run).drop("models")
 
 # %% [markdown]
 # ## Read with the public encoder, factorise
@@ -60,15 +69,6 @@ properties = pd.DataFrame(
         "ttr": {x: type_token_ratio(bank) for x, bank in banks.items()},
     }
 )
-identities = {}
-
-
-def stand_in(seed):
-    """Write a model of this build to a folder; its name and place."""
-    spec = experimental.shortened(settings.multilingual(seed + 500), effort)
-    made = run.trained(spec, f"stand-in/{seed}")
-    folder = paths.build_dir(profile) / "public" / made.directory.name
-    return {"stand-in": experimental.save(made.load(), folder)}
 
 
 def recorded(found, seed, model, baseline=""):
@@ -77,7 +77,7 @@ def recorded(found, seed, model, baseline=""):
     run.record(found.records(), **about)
     own = properties.assign(size=found.words[signature_run.ALL])
     for name in own:
-        rows = correlations(found.means(), own[name]).reset_index(names="layer")
+        rows = property_correlations(found.means(), own[name]).reset_index(names="layer")
         if len(rows):
             run.record(
                 rows.drop(columns="p"), metric=f"pearson_{name}", n_layers=depth,
@@ -85,16 +85,28 @@ def recorded(found, seed, model, baseline=""):
             )  # fmt: skip
 
 
+# %% tags=["hide-input"]
+identities = {}
+
+
+def stand_in(seed):
+    """Write a model of this build to a folder; its name and place."""
+    spec = other_models.shortened(settings.multilingual(seed + 500), effort)
+    made = run.trained(spec, f"stand-in/{seed}")
+    folder = paths.build_dir(profile) / "public" / made.directory.name
+    return {"stand-in": other_models.save_model(made.load(), folder)}
+
+
 for seed in run.seeds:
-    own = signature_run.measure(run, seed, progress=False)
+    own = signature_run.measure_signatures(run, seed, progress=False)
     recorded(own, seed, "multilingual", "own model")
     for name, place in tqdm((public or stand_in(seed)).items(), desc=f"seed {seed}", unit="model"):
         loaded = loading.load(place, device=zoo.device())
         identities[name] = loading.identity(place, loaded)
         identities[name]["layers"] = loaded.model.config.num_hidden_layers
         for baseline, model in (("", loaded), ("untrained", untrained(loaded, seed))):
-            at_depth = experimental.at_depth(model, depth)
-            found = signature_run.measure(run, seed, multilingual=at_depth, progress=False)
+            how = {"multilingual": other_models.at_depth(model, depth), "progress": False}
+            found = signature_run.measure_signatures(run, seed, **how)
             recorded(found, seed, name, baseline)
             alike = found.means().corrwith(own.means(), method="spearman")
             rows = [{"metric": "order_agreement", "layer": k, "value": v} for k, v in alike.items()]
@@ -140,7 +152,7 @@ _ = figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower ce
 # ## The three correlations
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Per run, the correlation of mean signatures with characters, type-token ratio and data size: public encoder, own model, untrained architecture, with intervals, and the three printed values as crosses."}, "figure": {"name": "figure-parafac2023-public-correlations", "caption": "Pearson correlation over languages, averaged over layers and seeds, with the 95 % interval for the number of languages (taken as independent). Crosses: the public XLM-R in the paper, over 33 languages."}}
-printed = reported.load("parafac2023", "text").set_index("metric")["value"].astype(float)
+printed = reported.read_printed("parafac2023", "text").set_index("metric")["value"].astype(float)
 titles = {"characters": "unique characters", "ttr": "TTR", "size": "data size"}
 figure, axes = plt.subplots(
     1, len(columns), squeeze=False, sharey=True, layout="constrained",

@@ -23,15 +23,13 @@ n_starts = 3
 max_iter = 300  # sweeps of a random start
 
 # %% tags=["hide-input"]
-from itertools import combinations
-
 import matplotlib.pyplot as plt
 import pandas as pd
 from tqdm import tqdm
 
 import xsim_lib as xsim
 from xsim_lib import factorization as f
-from xsim_lib import plots
+from xsim_lib.papers.parafac2023 import recovery_figures, recovery_rows
 
 run = xsim.start("parafac2023.s2", profile=profile, seeds=seeds)
 few = {"n_components": n_components, "rank": n_components}
@@ -50,16 +48,6 @@ def planted(condition, seed):
     """The slices of a condition."""
     options = {k: v for k, v in conditions[condition].items() if k != "rank"}
     return f.plant(n_languages, width, seed=seed, **options)
-
-
-def order(one, two):
-    """Rank correlation of the languages' mean signatures."""
-    return one.mean(axis=1).corr(two.mean(axis=1), method="spearman")
-
-
-def distances(one, two):
-    """Rank correlation of the cosine distances between languages."""
-    return f.distance_agreement(f.cosine_distances(one), f.cosine_distances(two))
 
 
 # %% [markdown]
@@ -104,21 +92,7 @@ for seed, condition in tqdm(steps, unit="condition"):
     other = f.plant(n_languages, width, rank, fall=conditions[condition]["fall"], seed=seed + 500)
     unrelated = {"metric": "congruence", "value": f.congruence(other, truth)}
     run.record([unrelated], baseline="unrelated", **about)
-    tables = {k: f.signatures(one) for k, one in starts.items()}
-    pairs = [(k, k, "truth") for k in starts]
-    pairs += [(f"{a}-{b}", a, b) for a, b in combinations(starts, 2)]
-    for name, a, b in pairs:
-        true = b == "truth"
-        one, two = starts[a], truth if true else starts[b]
-        table = truth.signatures if true else tables[b]
-        found = {
-            "congruence" if true else "start_agreement": f.congruence(one, two),
-            "order_" + ("truth" if true else "starts"): order(tables[a], table),
-            "distance_" + ("truth" if true else "starts"): distances(tables[a], table),
-        }
-        found |= {"error": one.error, "sweeps": len(one.errors)} if true else {}
-        rows = [{"metric": m, "value": v, "pair_or_language": name} for m, v in found.items()]
-        run.record(rows, **about)
+    run.record(recovery_rows.start_rows(starts, truth), **about)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Three panels, one row per condition: congruence of signatures, rank correlation of mean signatures and of distances between languages; filled dots against the planted truth, open dots between random starts, grey crosses for unrelated slices."}, "figure": {"name": "figure-parafac2023-recovery", "caption": "What comes back from random starts. Filled: a start against the planted components. Open: two starts against each other. Crosses: signatures of other slices, which have nothing to do with these. Dashed: the 0.99 of the claim. Every start (pair of starts) and seed is one point."}}
 measures = {
@@ -126,35 +100,8 @@ measures = {
     "order by mean signature": ("order_truth", "order_starts"),
     "distances of languages": ("distance_truth", "distance_starts"),
 }
-columns = run.columns()
-plots.use_style()
-figure, axes = plt.subplots(
-    len(columns), 3, figsize=(8.4, 0.9 + 2.5 * len(columns)), sharex=True, sharey=True,
-    squeeze=False, layout="constrained",
-)  # fmt: skip
-place = {name: -k for k, name in enumerate(conditions)}
-for line, column in zip(axes, columns, strict=True):
-    frame = column.records.frame
-    for axis, kinds in zip(line, measures.values(), strict=True):
-        for k, metric in enumerate(kinds):
-            own = frame[(frame["metric"] == metric) & (frame["baseline"] == "")]
-            y = own["variant"].map(place) + 0.14 - 0.28 * k
-            axis.plot(
-                own["value"], y, "o", color=f"C{k}", mfc="white" if k else f"C{k}", markersize=4,
-                alpha=0.8, label=("against the truth", "between starts")[k],
-            )  # fmt: skip
-        other = frame[(frame["metric"] == kinds[0]) & (frame["baseline"] == "unrelated")]
-        if len(other):
-            y = other["variant"].map(place)
-            axis.plot(other["value"], y, "x", color="0.6", label="unrelated slices")
-            axis.axvline(0.99, color="0.6", linewidth=0.8, linestyle="--")
-        axis.set(xlim=(min(-0.05, axis.get_xlim()[0]), 1.03))
-    line[0].set_yticks(list(place.values()), [names.get(n, n) for n in place])
-    line[0].set_ylabel(column.title)
-for axis, title in zip(axes[0], measures, strict=True):
-    axis.set_title(title, fontsize=10)
-axes[-1, 1].set_xlabel("1: the same")
-_ = figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+called = {condition: names.get(condition, condition) for condition in conditions}
+figure = recovery_figures.recovery_dots(run.columns(), measures, called)
 
 # %% [markdown]
 # Smallest value over starts (and seeds) of this build:
@@ -190,20 +137,10 @@ curves = {}
 steps = [(s, c) for s in run.seeds for c in ("", "half rank", "full rank")]
 for seed, condition in tqdm(steps, unit="condition"):
     truth, rank = planted(condition, seed), conditions[condition]["rank"]
-    true = truth.signatures
     for name, solve in solvers.items():
         one = solve(truth.slices, rank)
         curves[seed, condition, name] = one.errors
-        own = f.signatures(one)
-        found = {
-            "solver_error": one.error,
-            "solver_congruence": f.congruence(one, truth),
-            "solver_order": order(own, true),
-            "solver_distances": distances(own, true),
-            "solver_core_consistency": one.core_consistency,
-            "solver_sweeps": len(one.errors),
-        }
-        rows = [{"metric": m, "value": v} for m, v in found.items()]
+        rows = recovery_rows.solver_rows(one, truth)
         run.record(rows, seed=seed, variant=condition, model=name)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Three panels with the relative error of each solver over its sweeps: few exact components, half rank, full rank with noise. Our solver falls fastest and ends lowest; plain sweeps and tensorly without line search lie on one line."}, "figure": {"name": "figure-parafac2023-recovery-errors", "caption": "Relative error |X - M| / |X| over sweeps, first seed of this build. Plain sweeps and the two releases of tensorly lie on each other. With its line search, tensorly reports every other sweep."}}

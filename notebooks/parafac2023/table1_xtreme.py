@@ -25,11 +25,12 @@ alpha = 0.05  # significance level, and false discovery rate
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from scipy.stats import false_discovery_control
 
 import xsim_lib as xsim
-from xsim_lib import plots, reported
-from xsim_lib.correlations import fisher_interval, pearson_p, smallest_significant
+from xsim_lib.evidence import printed as reported
+from xsim_lib.figures import plots
+from xsim_lib.indices.fisher import fisher_interval, smallest_significant
+from xsim_lib.papers.parafac2023 import printed_correlations
 
 run = xsim.start("parafac2023.table1", profile=profile, seeds=seeds)
 layers = xsim.start("parafac2023.tables4_7", profile=profile, seeds=seeds)
@@ -64,30 +65,8 @@ pd.DataFrame(
 
 # %% tags=["hide-input"]
 # NBVAL_CHECK_OUTPUT
-
-
-def analysed(rows):
-    """Add number of languages, interval, p-value and the p-values corrected for all of `rows`."""
-    rows = rows[rows["metric"].isin(["pearson_accuracy", "pearson_f1"])].copy()
-    rows["n"] = rows["task"].map(languages)
-    rows["lower"], rows["upper"] = fisher_interval(rows["value"], rows["n"])
-    rows["p"] = pearson_p(rows["value"], rows["n"])
-    for method in ("bh", "by"):
-        rows[f"q_{method}"] = false_discovery_control(rows["p"], method=method)
-    return rows
-
-
-def record(page, rows):
-    """Keep correlations, p-values and corrected ones."""
-    columns = ["model", "task", "layer", "n_layers", "metric", "value", "lower", "upper", "n"]
-    for metric in ("p", "q_bh", "q_by"):
-        kept = rows.assign(value=rows[metric], metric=metric, lower=None, upper=None)
-        page.record(kept[columns], seed=page.seeds[0])
-    page.record(rows.assign(metric="pearson")[columns], seed=page.seeds[0])
-
-
-top = analysed(summary.frame)
-record(run, top)
+top = printed_correlations.analysed(summary.frame, languages)
+run.record(printed_correlations.correlation_rows(top), seed=run.seeds[0])
 stars = np.where(top["q_bh"] < alpha, "**", np.where(top["p"] < alpha, "*", ""))
 top["cell"] = [
     f"{v:.2f} [{a:.2f}, {b:.2f}]{s}"
@@ -105,8 +84,8 @@ shown.rename(titles).rename_axis(index=None, columns=None)
 # %% tags=["hide-input"]
 # NBVAL_CHECK_OUTPUT
 printed = reported.as_records("parafac2023", ["table4", "table5", "table6", "table7"])
-every = analysed(printed.frame)
-record(layers, every)
+every = printed_correlations.analysed(printed.frame, languages)
+layers.record(printed_correlations.correlation_rows(every), seed=layers.seeds[0])
 
 
 def counted(rows):
@@ -181,40 +160,7 @@ _ = figure.colorbar(image, ax=axes, label="Pearson correlation", shrink=0.6)
 # covers all other layers, the printed numbers give no reason to single it out.
 
 # %% tags=["hide-input"]
-grid = every.pivot(index=["model", "task"], columns="layer", values="value").astype(float)
-best = every.loc[every.groupby(["model", "task"])["value"].idxmax()].set_index(["model", "task"])
-covers = best["lower"] <= grid.min(axis=1)
-late = grid.eq(grid.max(axis=1), axis=0)[[11, 12]].any(axis=1)
-wide = top.pivot(index="task", columns="model", values="value").reindex(tasks)
-own = top[top["model"] == "XLM-R"].set_index("task")
-others = wide.drop(columns="XLM-R")
-inside = others.ge(own["lower"], axis=0) & others.le(own["upper"], axis=0)
-last = top[top["task"] == "XNLI"]
-
-
-def share(condition):
-    """Write how often something is so."""
-    return f"{int(condition.sum())} of {int(condition.size)}"
-
-
-def high(task):
-    """Smallest correlation of a task over models and layers, and how many are significant."""
-    rows = every[every["task"] == task]
-    return f"smallest {rows['value'].min():.2f}, significant alone {share(rows['p'] < alpha)}"
-
-
-found = {
-    "Signatures indicate performance": f"positive {share(top['value'] > 0)}; significant alone "
-    f"{share(top['p'] < alpha)}; after correction {share(top['q_bh'] < alpha)}",
-    "XLM-R's scores correlate best": f"largest in {share(own['value'] >= wide.max(axis=1))} tasks; values of "
-    f"other models inside its interval {share(inside.to_numpy()[others.notna().to_numpy()])}",
-    "Last layers are best for most tasks": f"layer 11 or 12 in {share(late)}; the best layer's interval covers "
-    f"all layers in {share(covers)}",
-    "PAWS-X is high at every layer": high("PAWS-X"),
-    "POS is high at every layer": high("pos"),
-    "XNLI has only the last layer": f"last layer {last['value'].min():.2f} to {last['value'].max():.2f}, "
-    f"significant {share(last['p'] < alpha)}",
-}
+found = printed_correlations.text_statements(top, every, alpha)
 pd.DataFrame({"from the printed numbers": found}).style.set_uuid("statements").set_properties(
     **{"text-align": "left"}
 )

@@ -5,16 +5,20 @@ that the edit, launch and download links of every page point at the file a reade
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import yaml
 
-from xsim_lib import paths
 from xsim_lib.book import explorer, pages
-from xsim_lib.workflow import Notebook, notebooks
+from xsim_lib.book.prose import refreshed
+from xsim_lib.evidence import paths
+from xsim_lib.evidence.graph import Notebook, all_notebooks
+from xsim_lib.study import freshness, standing
+from xsim_lib.study.freshness import State
 
 __all__ = ["assemble", "toc_files"]
 
@@ -27,7 +31,8 @@ def assemble(profile: str, *, executed: Path | None = None) -> Path:
 
     Parameters
     ----------
-    profile : its executed notebooks and verdicts are shown.
+    profile : its executed notebooks and verdicts are shown; verdict tables within notebooks are filled in anew,
+        so that a claim can be edited without executing anything.
     executed : folder of executed notebooks; default ``_build/<profile>/notebooks``.
 
     Returns
@@ -36,12 +41,12 @@ def assemble(profile: str, *, executed: Path | None = None) -> Path:
 
     Raises
     ------
-    FileNotFoundError : a notebook has not been executed, or a page of ``_toc.yml`` does not exist.
+    FileNotFoundError : a notebook has not been executed, the claims were not judged, or a page of ``_toc.yml`` does not exist.
     ValueError : a notebook holds an error or a figure without alternative text, or is not in ``_toc.yml``.
     """
     root, build = paths.root(), paths.build_dir(profile)
     executed = executed or build / "notebooks"
-    sources = {n: executed / f"{n.name}.ipynb" for n in notebooks()}
+    sources = {n: executed / f"{n.name}.ipynb" for n in all_notebooks()}
     missing = [n.name for n, file in sources.items() if not file.is_file()]
     if missing or not sources:
         what = (
@@ -55,23 +60,27 @@ def assemble(profile: str, *, executed: Path | None = None) -> Path:
 
     book = build / "book"
     shutil.rmtree(book, ignore_errors=True)
-    shutil.copytree(
-        root / "book", book / "book", ignore=shutil.ignore_patterns("_static", "explorer")
-    )
-    shutil.copytree(root / "book" / "_static", book / "_static")
+    hidden = shutil.ignore_patterns(".*")
+    beside = shutil.ignore_patterns("_static", "explorer", ".*")
+    shutil.copytree(root / "book", book / "book", ignore=beside)
+    shutil.copytree(root / "book" / "_static", book / "_static", ignore=hidden)
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy(root / name, book / name)
     runs = {}
+    verdicts = pages.read_verdicts(build / "verdicts.csv")
+    states = freshness.read_states(build / "states.json")  # as of the verdicts
     for notebook, file in sources.items():
         content = nbformat.read(file, as_version=4)
         runs[notebook] = content.metadata.get("papermill", {})
+        content = refreshed(content, nbformat.read(notebook.path, as_version=4))
+        _judge_again(content, verdicts, states)
         content = _page(content, notebook)
         target = book / "notebooks" / f"{notebook.name}.ipynb"
         target.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(content, target)
 
-    pages.write_all(book, profile, runs)
-    explorer.write(book, profile)
+    pages.write_all(book, profile, runs, verdicts, states)
+    explorer.write_explorer(book, profile, states)
     _copy_plotly(book / "extra" / "explorer")
     _check_toc(book, list(sources))
     return book
@@ -100,6 +109,22 @@ def _check_toc(book: Path, known: list[Notebook]) -> None:
     unlisted = [n.name for n in known if f"notebooks/{n.name}" not in listed]
     if unlisted:
         raise ValueError(f"_toc.yml: lists every notebook but {', '.join(unlisted)}")
+
+
+def _judge_again(
+    content: nbformat.NotebookNode,
+    verdicts: pd.DataFrame,
+    states: Mapping[str, Mapping[str, State]],
+) -> None:
+    """Put the verdicts of today, and the state of what they stand on, where the notebook showed its own."""
+    for cell in content.cells:
+        for output in cell.get("outputs", ()):
+            shown = output.get("metadata", {}).get("xsim", {})
+            if "verdicts" in shown:
+                table = standing.on_page(
+                    shown["verdicts"], verdicts, states, other=shown.get("other", ())
+                )
+                output["data"], output["metadata"] = table._repr_mimebundle_()
 
 
 def _page(content: nbformat.NotebookNode, notebook: Notebook) -> nbformat.NotebookNode:

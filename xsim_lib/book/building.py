@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from xsim_lib import paths
 from xsim_lib.book.assembly import assemble, toc_files
+from xsim_lib.evidence import paths
 
 __all__ = ["build", "render"]
 
@@ -49,7 +49,7 @@ def render(book: Path, output: Path, *, strict: bool = True) -> Path:
     if done.returncode:
         raise RuntimeError(f"the book was not built:\n{_complaints(done.stdout + done.stderr)}")
     html = output / "_build" / "html"
-    for template in (html / "_static").glob("*webpack-macros.html"):
+    for template in paths.visible(html / "_static", "*webpack-macros.html"):
         template.unlink()  # the theme leaves its own templates behind, as pages with broken links
     pages = toc_files(book)
     lost = [page for page in pages if not (html / f"{page}.html").is_file()]

@@ -6,23 +6,29 @@ other files. Plotly is the copy inside the plotly package.
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from xsim_lib import claims, paths
-from xsim_lib.claims.currency import STALE
-from xsim_lib.records import read
+from xsim_lib.evidence import paths
+from xsim_lib.evidence.agreement import CONTRADICTED
+from xsim_lib.evidence.records import read_records
+from xsim_lib.study.freshness import SUSPECT, State
 
-__all__ = ["series", "write"]
+__all__ = ["series", "write_explorer"]
 
 _KEY = ["item", "model", "pair_or_language", "metric", "variant", "baseline"]
 
 
-def write(book: Path, profile: str) -> None:
-    """Write ``book/explorer.md`` and, below ``extra/explorer``, its script and its numbers."""
-    curves = [curve for source in _sources(profile) for curve in series(*source)]
+def write_explorer(book: Path, profile: str, states: Mapping[str, Mapping[str, State]]) -> None:
+    """Write ``book/explorer.md`` and, below ``extra/explorer``, its script and its numbers.
+
+    Parameters
+    ----------
+    states : profile -> recorded table -> how far it is to be trusted.
+    """
+    curves = [curve for source in _sources(profile, states) for curve in series(*source)]
     folder = book / "extra" / "explorer"
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(paths.root() / "book" / "explorer" / "explorer.js", folder / "explorer.js")
@@ -40,7 +46,7 @@ def series(source: str, file: Path) -> Iterator[dict]:
     source : what the reader sees, such as "recorded, mini".
     file : a record file; rows without a layer are left out.
     """
-    frame = read(file).frame
+    frame = read_records(file).frame
     frame = frame[frame["layer"].notna()]
     frame = frame.assign(item=frame["paper"] + "." + frame["item"])
     for key, rows in frame.groupby(_KEY, sort=False):
@@ -58,18 +64,13 @@ def _rounded(values: pd.Series) -> list[float]:
     return [float(f"{value:.5g}") for value in values]
 
 
-def _sources(profile: str) -> Iterator[tuple[str, Path]]:
-    for file in sorted((paths.build_dir(profile) / "records").glob("*.parquet")):
+def _sources(profile: str, states: Mapping[str, Mapping[str, State]]) -> Iterator[tuple[str, Path]]:
+    for file in paths.visible(paths.build_dir(profile) / "records", "*.parquet"):
         yield f"this build, {profile}", file
-    for recorded in ("mini", "real", "paper"):
-        for file in sorted(paths.results_dir(recorded).glob("*.csv")):
-            if not file.with_name(file.name + ".json").is_file():
-                continue  # a table that is no record, such as verdicts
-            yield f"recorded, {recorded}{_stale(file)}", file
-
-
-def _stale(file: Path) -> str:
-    return " (stale)" if claims.currency(file) == STALE else ""
+    for recorded, tables in states.items():
+        for table, state in tables.items():
+            doubtful = f" ({state.word})" if state.word in (SUSPECT, CONTRADICTED) else ""
+            yield f"recorded, {recorded}{doubtful}", paths.results_dir(recorded) / f"{table}.csv"
 
 
 _TITLE = """\

@@ -6,45 +6,47 @@ from pathlib import Path
 
 import pandas as pd
 
-from xsim_lib import claims, paths
 from xsim_lib.book import pictures
 from xsim_lib.book.markup import badge, escape, item_title, label, list_table, reading_order
-from xsim_lib.claims.currency import CURRENT, REPEATED, STALE
-from xsim_lib.workflow import Notebook
+from xsim_lib.evidence import chapters, claims, paths
+from xsim_lib.evidence.graph import Notebook
+from xsim_lib.study import standing
+from xsim_lib.study.freshness import WORDS, State
 
 __all__ = ["PAPERS", "read_verdicts", "scoreboard", "status", "summary_lines", "write_all"]
 
-PAPERS = {
-    "anc2022": "Cross-lingual similarity of multilingual representations revisited",
-    "align2021": "First align, then predict; languages unseen in pre-training",
-    "emerging2020": "Emerging cross-lingual structure in pretrained language models",
-    "parafac2023": "Joint matrix factorisation of multilingual representations",
-}
-RECORDED = ("mini", "real", "paper")  # profiles whose long runs are committed
+PAPERS = {paper: chapters.title(paper) for paper in chapters.names()}
 VERDICTS = ("holds", "fails", "not_testable_here")
 
 
-def write_all(book: Path, profile: str, runs: Mapping[Notebook, Mapping]) -> None:
+def write_all(
+    book: Path,
+    profile: str,
+    runs: Mapping[Notebook, Mapping],
+    verdicts: pd.DataFrame,
+    states: Mapping[str, Mapping[str, State]],
+) -> None:
     """Write the generated pages and fill the places in the prose that are marked ``% xsim: ...``.
 
     Parameters
     ----------
     book : folder of the assembled sources.
     runs : notebook -> what papermill noted about its run.
+    verdicts : as `read_verdicts` gives them.
+    states : profile -> recorded table -> how far it is to be trusted.
     """
-    verdicts = read_verdicts(paths.build_dir(profile) / "verdicts.csv")
     figures = _shown_by(runs)
     folder = book / "book"
-    recorded = {p: claims.verdicts(p) for p in RECORDED if p != profile and _has_records(p)}
+    recorded = {p: standing.verdicts(p, known) for p, known in states.items() if p != profile}
     text = scoreboard(verdicts, figures, recorded)
     (folder / "scoreboard.md").write_text(text, encoding="utf-8")
-    (folder / "status.md").write_text(status(profile, runs), encoding="utf-8")
+    (folder / "status.md").write_text(status(profile, runs, states), encoding="utf-8")
     made = {"% xsim: summary": _summary_grid(verdicts), "% xsim: profile": f"`{profile}`."}
     made["% xsim: papers"] = pictures.cards(PAPERS)
-    pictures.draw(book / "_static")
+    pictures.draw_cards(book / "_static")
     for paper in PAPERS:
         made[f"% xsim: claims {paper}"] = _claims_of(paper, verdicts, figures)
-    for page in folder.glob("*.md"):
+    for page in paths.visible(folder, "*.md"):
         text = page.read_text(encoding="utf-8")
         for mark, content in made.items():
             text = text.replace(mark + "\n", content + "\n")
@@ -53,10 +55,6 @@ def write_all(book: Path, profile: str, runs: Mapping[Notebook, Mapping]) -> Non
                 f"{page.name}: unknown mark {text.partition('% xsim:')[2].split(chr(10))[0]!r}"
             )
         page.write_text(text, encoding="utf-8")
-
-
-def _has_records(profile: str) -> bool:
-    return any(paths.results_dir(profile).glob("*.csv"))
 
 
 def read_verdicts(path: Path) -> pd.DataFrame:
@@ -218,12 +216,15 @@ def _claims_of(paper: str, verdicts: pd.DataFrame, figures: Mapping[str, str]) -
 
 
 # ---------------------------------------------------------------- the status page
-def status(profile: str, runs: Mapping[Notebook, Mapping]) -> str:
-    """The status page: when and on what every notebook ran, and where the recorded numbers come from.
+def status(
+    profile: str, runs: Mapping[Notebook, Mapping], states: Mapping[str, Mapping[str, State]]
+) -> str:
+    """The status page: when and on what every notebook ran, and how far the recorded numbers are to be trusted.
 
     Parameters
     ----------
     runs : notebook -> what papermill noted about its run (``end_time``, ``duration``; empty: nothing).
+    states : profile -> recorded table -> its state.
     """
     build = paths.build_dir(profile)
     rows = []
@@ -251,41 +252,70 @@ def status(profile: str, runs: Mapping[Notebook, Mapping]) -> str:
         list_table(("Notebook", "Executed", "Took", "Device", "Seeds"), rows, css="status"),
         "",
     ]
-    text += ["## Recorded measurements", "", _recorded(), "", "## Versions", "", _versions(build)]
+    text += [
+        "## Recorded measurements",
+        "",
+        _recorded(states),
+        "",
+        "## Versions",
+        "",
+        _versions(build),
+    ]
     return "\n".join(text)
 
 
-_CURRENCY = {
-    CURRENT: "current",
-    REPEATED: "changed, and the numbers repeat in this build",
-    STALE: "stale: the code has changed",
+_MEANING = {
+    "contradicted": "One of its seeds was measured again, and other numbers came out. Its verdicts are those of this "
+    "build until it is recorded anew.",
+    "suspect": "Functions that it ran, its settings or its notebook say something else since it was last measured. "
+    "`xsim verify` measures one seed and tells whether that changed a number.",
+    "not checked": "Nobody has measured it again since it was recorded. `xsim verify` does.",
+    "repeated": "One of its seeds was measured again, and came out as recorded: row by row, or (where training on "
+    "another processor ends elsewhere) in the statistics that its claims are decided by.",
 }
 
 
-def _recorded() -> str:
-    rows = []
-    for file in sorted((paths.root() / "results").glob("*/*.json")):
-        made = _provenance(file)
-        fresh = _CURRENCY[claims.currency(file.with_suffix(""))]
-        name = file.name.removesuffix(".json")
-        seeds = ", ".join(map(str, made.get("seeds", [])))
-        created = str(made.get("created", ""))[:16].replace("T", " ")
-        rows.append(
-            (f"`{file.parent.name}/{name}`", created, seeds, escape(made.get("device", "")), fresh)
-        )
-    if not rows:
+def _recorded(states: Mapping[str, Mapping[str, State]]) -> str:
+    """Counts, then the tables of each state, those that share an explanation together."""
+    if not states:
         return "None yet: `make record PROFILE=mini SEEDS=5` makes them."
-    header = ("Table", "Made", "Seeds", "Device", "Code")
-    return (
-        "Long runs are recorded once, as small tables with their provenance, and committed. A record whose "
-        "code has changed since is marked stale, unless this build measured one of its seeds again and found the "
-        "same values.\n\n" + list_table(header, rows, css="status")
-    )
+    tables = [(p, name, found) for p, known in states.items() for name, found in known.items()]
+    of_word = {word: [t for t in tables if t[2].word == word] for word in WORDS}
+    counts = ", ".join(f"{len(members)} {word}" for word, members in of_word.items() if members)
+    text = [
+        "Long runs are recorded once, as small tables with their provenance, and committed. Verdicts stand on "
+        f"their seeds. Of {len(tables)} tables: {counts}.",
+        "",
+    ]
+    for word, members in of_word.items():
+        if not members:
+            continue
+        shared: dict[tuple[str, ...], list[str]] = {}
+        for profile, name, found in members:
+            shared.setdefault((found.where, *found.why), []).append(f"`{profile}/{name}`")
+        rows = [(_explained(*key), ", ".join(names)) for key, names in shared.items()]
+        text += [f"### {word.capitalize()}", "", _MEANING[word], ""]
+        text += [list_table((word.capitalize(), "Tables"), rows, widths="45 55", css="status"), ""]
+    return "\n".join(text)
+
+
+def _explained(where: str, *why: str) -> str:
+    shown = [f"- {_code_or_text(one)}" for one in why[:_SHOWN]]
+    more = [f"- and {len(why) - _SHOWN} more"] if why[_SHOWN:] else []
+    return "\n".join([escape(where), *(["", *shown, *more] if shown else [])])
+
+
+def _code_or_text(text: str) -> str:
+    """Names of functions come in backticks, which are markup already."""
+    return text if text.startswith("`") else escape(text)
+
+
+_SHOWN = 8  # changed functions, settings or rows per explanation
 
 
 def _versions(build: Path) -> str:
     found: dict[str, str] = {}
-    for file in sorted((build / "records").glob("*.json")):
+    for file in paths.visible(build / "records", "*.json"):
         found |= _provenance(file).get("versions", {})
     if not found:
         return "No record of this build names its versions."

@@ -3,17 +3,17 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from xsim_lib import reported
+from xsim_lib.evidence import printed
+from xsim_lib.figures.style import COLOURS, GREY
 
-__all__ = ["PICTURES", "cards", "draw"]
+__all__ = ["PICTURES", "cards", "draw_cards"]
 
-_GREY = "#808890"  # readable on white and on black
-_BLUE, _ORANGE, _GREEN = "#0072B2", "#D55E00", "#009E73"
+_BLUE, _GREEN, _ORANGE = COLOURS[0], COLOURS[2], COLOURS[3]
 
 
 def _anc2022(axes) -> None:
     for item, name, colour in (("fig1", "CKA", _ORANGE), ("fig4", "ANC", _BLUE)):
-        frame = reported.load("anc2022", item)
+        frame = printed.read_printed("anc2022", item)
         rows = frame[
             (frame["series"] == "scale_normformer") & (frame["pair_or_language"] == "en-fr")
         ]
@@ -22,7 +22,7 @@ def _anc2022(axes) -> None:
 
 
 def _align2021(axes) -> None:
-    frame = reported.load("align2021", "randominit")
+    frame = printed.read_printed("align2021", "randominit")
     frame = frame[frame["metric"].str.startswith("delta") & frame["layer"].notna()]
     for series, name, colour in (("EN-EN", "English", _BLUE), ("EN-X", "other languages", _ORANGE)):
         rows = frame[frame["pair_or_language"] == series]
@@ -31,9 +31,9 @@ def _align2021(axes) -> None:
 
 
 def _emerging2020(axes) -> None:
-    frame = reported.load("emerging2020", "fig7")
+    frame = printed.read_printed("emerging2020", "fig7")
     frame = frame[frame["layer"].astype(str) == "mean(0-8)"]
-    colours = {"Bilingual": _BLUE, "Monolingual": _GREEN, "Random": _GREY}
+    colours = {"Bilingual": _BLUE, "Monolingual": _GREEN, "Random": GREY}
     for series, colour in colours.items():
         rows = frame[frame["series"] == series]
         axes.plot(rows["pair_or_language"], rows["value"], "o-", color=colour, label=series, ms=4)
@@ -41,7 +41,7 @@ def _emerging2020(axes) -> None:
 
 
 def _parafac2023(axes) -> None:
-    frame = reported.load("parafac2023", "table1")
+    frame = printed.read_printed("parafac2023", "table1")
     rows = frame[(frame["series"] == "XLM-R") & frame["metric"].str.startswith("pearson")]
     rows = rows.drop_duplicates("task")
     axes.barh(rows["task"], rows["value"].astype(float), color=_BLUE)
@@ -70,7 +70,7 @@ PICTURES: dict[str, tuple[Callable, str]] = {
 }
 
 
-def draw(folder: Path) -> None:
+def draw_cards(folder: Path) -> None:
     """Write ``PAPER.svg`` for every paper into `folder`."""
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -80,11 +80,11 @@ def draw(folder: Path) -> None:
     style = {
         "svg.hashsalt": "xsim",  # the same drawing gives the same file
         "svg.fonttype": "none",
-        "text.color": _GREY,
-        "axes.labelcolor": _GREY,
-        "axes.edgecolor": _GREY,
-        "xtick.color": _GREY,
-        "ytick.color": _GREY,
+        "text.color": GREY,
+        "axes.labelcolor": GREY,
+        "axes.edgecolor": GREY,
+        "xtick.color": GREY,
+        "ytick.color": GREY,
         "axes.spines.top": False,
         "axes.spines.right": False,
         "font.size": 11,

@@ -1,5 +1,11 @@
 """PARAFAC2 and what is read from it: signatures, trees of languages, trends over layers."""
 
+from xsim_lib.factorization.language_signatures import (
+    cross_covariances,
+    mean_signatures,
+    order_agreement,
+    signatures,
+)
 from xsim_lib.factorization.peer import parafac2_tensorly
 from xsim_lib.factorization.phylogeny import (
     average_distances,
@@ -8,15 +14,10 @@ from xsim_lib.factorization.phylogeny import (
     distance_agreement,
     misplaced,
     permutation_baseline,
+    read_tree,
     upgma,
 )
 from xsim_lib.factorization.planted import Planted, congruence, plant
-from xsim_lib.factorization.signatures import (
-    cross_covariances,
-    mean_signatures,
-    order_agreement,
-    signatures,
-)
 from xsim_lib.factorization.solver import Parafac2, parafac2
 from xsim_lib.factorization.trends import layer_trends
 
@@ -37,6 +38,7 @@ __all__ = [
     "parafac2_tensorly",
     "permutation_baseline",
     "plant",
+    "read_tree",
     "signatures",
     "upgma",
 ]

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
+from xsim_lib.evidence.hashing import atomic_write, stable_hash
 from xsim_lib.factorization.acceleration import Extrapolation
-from xsim_lib.factorization.sweeps import Factors, Slices, sweep
-from xsim_lib.hashing import atomic_write, stable_hash
+from xsim_lib.factorization.sweeps import Factors, Slices, alternating_sweep
 
 PATIENCE = 5  # sweeps over which the stopping rule averages
 COARSE = 1e-4  # a compressed sweep that gains less than this no longer pays
@@ -40,7 +40,7 @@ class Options:
 
 
 @dataclass
-class Run:
+class DescentRun:
     """The state of one start: its best factors, where its next sweep begins, and its past."""
 
     factors: Factors
@@ -53,7 +53,7 @@ class Run:
     reason: str = ""
 
 
-class Checkpoint:
+class SavedSweeps:
     """A file that keeps the runs of one call; another call's file is refused."""
 
     def __init__(self, path: str | os.PathLike, every: int, options: Options, slices: Slices):
@@ -66,7 +66,7 @@ class Checkpoint:
         settings = {k: v for k, v in dataclasses.asdict(options).items() if k != "max_iter"}
         self.call = stable_hash([settings, digest.hexdigest()])
 
-    def save(self, runs: list[Run]) -> None:
+    def save(self, runs: list[DescentRun]) -> None:
         plain = [
             {**vars(run), "extrapolation": run.extrapolation.state()}
             | {name: tuple(getattr(run, name)) for name in ("factors", "point")}
@@ -90,7 +90,7 @@ class Checkpoint:
 class Descent:
     """Minimise |X - M| from every start."""
 
-    def __init__(self, full: Slices, options: Options, checkpoint: Checkpoint | None = None):
+    def __init__(self, full: Slices, options: Options, checkpoint: SavedSweeps | None = None):
         self.options, self.checkpoint = options, checkpoint
         self.method = "newton-schulz" if full.batches[0][1].is_cuda else "eigen"
         self.full = full.low()
@@ -100,7 +100,7 @@ class Descent:
         self.basis = self.directions[:, :width].contiguous() if width else None
         self.narrow = self.full.narrow(self.basis) if width else None
 
-    def runs(self) -> list[Run]:
+    def runs(self) -> list[DescentRun]:
         """Every start, swept to its end."""
         device = self.directions.device
         runs = (
@@ -117,7 +117,7 @@ class Descent:
             self._finish(runs)
         return runs
 
-    def _finish(self, runs: list[Run]) -> None:
+    def _finish(self, runs: list[DescentRun]) -> None:
         run = runs[-1]
         while not run.reason:
             self._step(run)
@@ -126,10 +126,10 @@ class Descent:
         if self.checkpoint:
             self.checkpoint.save(runs)
 
-    def _step(self, run: Run) -> None:
+    def _step(self, run: DescentRun) -> None:
         options = self.options
         slices = self.narrow if run.compressed else self.full
-        new, error = sweep(
+        new, error = alternating_sweep(
             slices,
             run.point,
             inner=run.inner,
@@ -153,7 +153,7 @@ class Descent:
         run.errors.append(best)
         self._judge(run, stuck)
 
-    def _judge(self, run: Run, stuck: bool) -> None:
+    def _judge(self, run: DescentRun, stuck: bool) -> None:
         options, errors = self.options, run.errors
         least = max(options.tol, COARSE) if run.compressed else options.tol
         slow = stuck or errors[-1] < 1e2 * torch.finfo(self.directions.dtype).eps
@@ -168,13 +168,13 @@ class Descent:
         if run.compressed and (slow or run.reason):
             self._expand(run)
 
-    def _expand(self, run: Run) -> None:
+    def _expand(self, run: DescentRun) -> None:
         """Go on with all columns: the same model, hence the same error."""
         run.factors = run.factors._replace(C=self.basis @ run.factors.C)
         run.point, run.plain, run.compressed = run.factors, True, False
         run.extrapolation = self._extrapolation()
 
-    def _begin(self, number: int) -> Run:
+    def _begin(self, number: int) -> DescentRun:
         """A start, swept a little in two ways, of which the better goes on.
 
         Solving for A, B and C thoroughly before the P_i move again finds planted components; moving
@@ -193,9 +193,9 @@ class Descent:
         best.inner = min(best.inner, 2)
         return best
 
-    def _run(self, start: Factors, inner: int, warm: int) -> Run:
+    def _run(self, start: Factors, inner: int, warm: int) -> DescentRun:
         extrapolation = self._extrapolation(warm)
-        return Run(start, start, extrapolation, [], self.narrow is not None, inner)
+        return DescentRun(start, start, extrapolation, [], self.narrow is not None, inner)
 
     def _start(self, number: int) -> Factors:
         rank, n = self.options.rank, self.full.n_slices
@@ -211,11 +211,13 @@ class Descent:
         c = c.contiguous() if self.basis is None else self.basis.T @ c
         return Factors(a, torch.eye(rank, **like), c)
 
-    def _restored(self, saved: dict) -> Run:
+    def _restored(self, saved: dict) -> DescentRun:
         extrapolation = self._extrapolation()
         extrapolation.restore(saved["extrapolation"])
         factors, point = (Factors(*saved[name]) for name in ("factors", "point"))
-        return Run(**{**saved, "extrapolation": extrapolation, "factors": factors, "point": point})
+        return DescentRun(
+            **{**saved, "extrapolation": extrapolation, "factors": factors, "point": point}
+        )
 
     def _extrapolation(self, warm: int = 0) -> Extrapolation:
         return Extrapolation(enabled=self.options.accelerate, warm=warm)

@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from xsim_lib import validation
 from xsim_lib.factorization.solver import Parafac2, assembled, named, tensors
-from xsim_lib.factorization.sweeps import Factors, Slices, exact_error, projections, sweep
+from xsim_lib.factorization.sweeps import (
+    Factors,
+    Slices,
+    alternating_sweep,
+    exact_error,
+    projections,
+)
+from xsim_lib.indices import validation
 
 if TYPE_CHECKING:
-    from xsim_lib.validation import Array
+    from xsim_lib.indices.validation import Array
 
 
 def parafac2_tensorly(
@@ -104,7 +110,7 @@ def _as_in_0_7(full, rank, max_iter, tol, nonnegative, inner):
     errors, ps = [], []
     for step in range(max_iter):
         ps = projections(full, factors, "eigen")
-        factors, _ = sweep(low, factors, inner=inner, passes=passes, method="eigen")
+        factors, _ = alternating_sweep(low, factors, inner=inner, passes=passes, method="eigen")
         errors.append(exact_error(full, factors, ps))
         if step and (
             abs(errors[-2] ** 2 - errors[-1] ** 2) < tol * errors[-2] ** 2

@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy.cluster.hierarchy import linkage, to_tree
+from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import pdist, squareform
 from scipy.stats import spearmanr
 
-from xsim_lib import validation
-from xsim_lib.artificial.tree import Node, newick, parse_newick
+from xsim_lib.indices import validation
+
+if TYPE_CHECKING:
+    import dendropy  # imported where it is used: 50 ms
 
 
 def cosine_distances(signatures: pd.DataFrame) -> pd.DataFrame:
@@ -88,13 +91,75 @@ def distance_agreement(one: pd.DataFrame, two: pd.DataFrame) -> float:
     return float(pd.Series(pairs[0]).corr(pd.Series(pairs[1]), method="spearman"))
 
 
-def upgma(distances: pd.DataFrame) -> str:
-    """Tree of average linkage as a Newick string; branch lengths add up to the distances it implies.
+def read_tree(text: str) -> dendropy.Tree:
+    """Rooted tree from a Newick string such as ``"((en:0.3,fr:0.3):0.3,bg:0.6);"``.
+
+    Parameters
+    ----------
+    text : one tree, ending in ``;``. Upper case differs from lower case, and ``_`` is no blank.
+
+    Returns
+    -------
+    dendropy.Tree; a branch without a length has None.
+
+    Raises
+    ------
+    ValueError : not one tree in Newick, a leaf without a name or one that occurs twice, a length below 0;
+        names the string.
+
+    Examples
+    --------
+    >>> tree = read_tree("((en:0.3,fr:0.3):0.3,bg:0.6);")
+    >>> [leaf.taxon.label for leaf in tree.leaf_node_iter()]
+    ['en', 'fr', 'bg']
+    """
+    import dendropy
+
+    try:
+        trees = dendropy.TreeList.get(
+            data=text, schema="newick", rooting="force-rooted", preserve_underscores=True,
+            taxon_namespace=dendropy.TaxonNamespace(is_case_sensitive=True),
+            case_sensitive_taxon_labels=True,
+        )  # fmt: skip
+    except dendropy.utility.error.DataParseError as error:
+        raise ValueError(f"tree {text!r}: expected Newick; {error}") from error
+    if len(trees) != 1:
+        raise ValueError(f"tree {text!r}: expected one tree, got {len(trees)}")
+    (tree,) = trees
+    if any(leaf.taxon is None for leaf in tree.leaf_node_iter()):
+        raise ValueError(f"tree {text!r}: expected a name for each leaf, got none")
+    for edge in tree.edges():
+        if not (edge.length or 0) >= 0:
+            raise ValueError(f"tree {text!r}: expected branch lengths >= 0, got {edge.length}")
+    return tree
+
+
+def upgma(distances: pd.DataFrame) -> dendropy.Tree:
+    """Tree of average linkage; branch lengths add up to the distances it implies.
 
     Parameters
     ----------
     distances : (languages, languages), symmetric, 0 on the diagonal, without nan: drop languages first.
+
+    Returns
+    -------
+    dendropy.Tree, rooted and binary; all leaves are equally far from the root.
+
+    Raises
+    ------
+    ValueError : other languages in rows than in columns, one twice, fewer than two, or a nan.
+
+    Notes
+    -----
+    By `scipy.cluster.hierarchy.linkage`: of equally near pairs DendroPy's `upgma_tree` joins others, so
+    trees of tied distances would change with it.
+
+    References
+    ----------
+    Sokal & Michener (1958).
     """
+    import dendropy
+
     values = distances.to_numpy(dtype=np.float64)
     if list(distances.index) != list(distances.columns):
         raise ValueError("distances: expected the same languages in rows and columns")
@@ -103,20 +168,20 @@ def upgma(distances: pd.DataFrame) -> str:
     if np.isnan(values).any():
         without = distances.index[np.isnan(values).any(axis=1)]
         raise ValueError(f"distances: expected numbers, got nan for {', '.join(map(str, without))}")
-    names = [str(name) for name in distances.index]
-    odd = [name for name in names if not name or set(name) & set("(),;: ")]
-    if odd:
-        raise ValueError(f"distances: expected names without '(),;:' and blanks, got {odd[0]!r}")
-
-    def node(cluster, above: float) -> Node:
-        length = max(0.0, above - cluster.dist) / 2
-        if cluster.is_leaf():
-            return Node(names[cluster.id], length)
-        below = (cluster.get_left(), cluster.get_right())
-        return Node("", length, tuple(node(part, cluster.dist) for part in below))
-
-    root = to_tree(linkage(squareform(values, checks=True), "average"))
-    return newick(node(root, root.dist), digits=17)
+    names = distances.index.map(str)
+    if names.has_duplicates:
+        twice = names[names.duplicated()][0]
+        raise ValueError(f"distances: expected each language once, got {twice!r} twice")
+    taxa = dendropy.TaxonNamespace(names, is_case_sensitive=True)
+    nodes, heights = [dendropy.Node(taxon=taxon) for taxon in taxa], [0.0] * len(taxa)
+    for *pair, height, _ in linkage(squareform(values, checks=True), "average"):
+        joined = dendropy.Node()
+        for k in map(int, pair):
+            nodes[k].edge.length = max(0.0, float(height) - heights[k]) / 2
+            joined.add_child(nodes[k])
+        nodes.append(joined)
+        heights.append(float(height))
+    return dendropy.Tree(seed_node=nodes[-1], taxon_namespace=taxa, is_rooted=True)
 
 
 @dataclass(frozen=True)
@@ -137,26 +202,27 @@ class TreeAgreement:
     robinson_foulds: float
 
 
-def compare_trees(found: str, truth: str) -> TreeAgreement:
+def compare_trees(found: dendropy.Tree, truth: dendropy.Tree) -> TreeAgreement:
     """Compare a tree with the true one.
 
     Parameters
     ----------
-    found, truth : Newick strings over the same leaves. Without branch lengths each edge counts 1.
+    found, truth : of `upgma` or `read_tree`, over the same leaves; both are taken as rooted. Without
+        branch lengths each edge counts 1.
 
     Raises
     ------
-    ValueError : not Newick, other leaves, or the true tree resolves no triple.
+    ValueError : other leaves, or the true tree resolves no triple.
 
     References
     ----------
     Robinson & Foulds (1981), for rooted trees.
     """
-    return _agreement(_Tree.of(found), _Tree.of(truth))
+    return _agreement(*_measured(found, truth))
 
 
 def permutation_baseline(
-    found: str, truth: str, *, permutations: int = 999, seed: int = 0
+    found: dendropy.Tree, truth: dendropy.Tree, *, permutations: int = 999, seed: int = 0
 ) -> pd.DataFrame:
     """Agreement with the true tree beside that of the same tree with its leaves shuffled.
 
@@ -170,9 +236,13 @@ def permutation_baseline(
     -------
     DataFrame, one row per measure: value, mean, low and high (2.5 and 97.5 %) of the shuffled, and p, the
     share of shufflings (the tree itself counted) at least as near to the truth.
+
+    Raises
+    ------
+    ValueError : as in `compare_trees`, or `permutations` is not an integer from 1 to 1 000 000.
     """
     validation.number("permutations", permutations, low=1, high=10**6, integer=True)
-    tree, true = _Tree.of(found), _Tree.of(truth)
+    tree, true = _measured(found, truth)
     value = _agreement(tree, true)
     rng = np.random.default_rng(seed)
     shuffled = pd.DataFrame(
@@ -187,7 +257,7 @@ def permutation_baseline(
     return pd.DataFrame(rows, columns=["measure", "value", "mean", "low", "high", "p"])
 
 
-def misplaced(tree: str, group: Iterable[str]) -> int:
+def misplaced(tree: dendropy.Tree, group: Iterable[str]) -> int:
     r"""How far a group of languages is from being a clade: what the nearest clade has wrong.
 
     .. math:: \min_v |L(v) \mathbin{\triangle} G|
@@ -196,7 +266,7 @@ def misplaced(tree: str, group: Iterable[str]) -> int:
 
     Parameters
     ----------
-    tree : Newick string.
+    tree : of `upgma` or `read_tree`.
     group : at least two of its leaves.
 
     Returns
@@ -207,14 +277,9 @@ def misplaced(tree: str, group: Iterable[str]) -> int:
     ------
     ValueError : fewer than two languages, or one that the tree does not have.
     """
-    wanted, clades = set(group), []
-
-    def walk(node: Node) -> set[str]:
-        below = set().union(*map(walk, node.children)) if node.children else {node.name}
-        clades.append(below)
-        return below
-
-    everything = walk(parse_newick(tree))
+    wanted = set(group)
+    clades = [{leaf.taxon.label for leaf in node.leaf_iter()} for node in tree]
+    everything = clades[0]
     if len(wanted) < 2:
         raise ValueError(f"group: expected at least 2 languages, got {', '.join(wanted) or 'none'}")
     if not wanted <= everything:
@@ -224,61 +289,56 @@ def misplaced(tree: str, group: Iterable[str]) -> int:
 
 
 @dataclass(frozen=True)
-class _Tree:
+class _Measured:
     """Leaves in alphabetical order, and between every two: path length and depth of their ancestor."""
 
-    root: Node
-    leaves: tuple[str, ...]
+    tree: dendropy.Tree
+    leaves: tuple[dendropy.Taxon, ...]
     paths: np.ndarray
     depths: np.ndarray
 
     @classmethod
-    def of(cls, text: str) -> _Tree:
-        root = parse_newick(text)
-        if not _total(root):
-            root = _unit(root)
-        return cls._from(root)
-
-    @classmethod
-    def _from(cls, root: Node) -> _Tree:
-        above: dict[str, list[tuple[int, float]]] = {}
-
-        def walk(node: Node, path: list[tuple[int, float]]):
-            path = [*path, (id(node), node.length)]
-            if not node.children:
-                if node.name in above:
-                    raise ValueError(f"tree: expected each leaf once, got {node.name!r} twice")
-                above[node.name] = path
-            for child in node.children:
-                walk(child, path)
-
-        walk(root, [])
-        names = tuple(sorted(above))
-        paths, depths = np.zeros((2, len(names), len(names)))
-        for (i, a), (j, b) in combinations(enumerate(names), 2):
-            shared = sum(p[0] == q[0] for p, q in zip(above[a], above[b], strict=False))
-            length = sum(x for _, x in above[a][shared:]) + sum(x for _, x in above[b][shared:])
-            paths[i, j] = paths[j, i] = length
-            depths[i, j] = depths[j, i] = shared
+    def of(cls, tree: dendropy.Tree) -> _Measured:
+        leaves = tuple(sorted((x.taxon for x in tree.leaf_node_iter()), key=lambda x: x.label))
+        for one, two in pairwise(leaves):
+            if one is two:
+                raise ValueError(f"tree: expected each leaf once, got {one.label!r} twice")
+        between, weighted = tree.phylogenetic_distance_matrix(), tree.length() > 0
+        paths, depths = np.zeros((2, len(leaves), len(leaves)))
+        for (i, a), (j, b) in combinations(enumerate(leaves), 2):
+            paths[i, j] = paths[j, i] = between.distance(a, b, weighted)
+            depths[i, j] = depths[j, i] = between.mrca(a, b).level()
         # Sums of the same lengths in another order: without rounding, equal distances are no ties.
-        return cls(root, names, np.round(paths / (paths.max() or 1), 9), depths)
+        return cls(tree, leaves, np.round(paths / (paths.max() or 1), 9), depths)
 
-    def renamed(self, rng: np.random.Generator) -> _Tree:
+    def renamed(self, rng: np.random.Generator) -> _Measured:
         order = rng.permutation(len(self.leaves))
-        names = {name: self.leaves[k] for name, k in zip(self.leaves, order, strict=True)}
-
-        def rename(node: Node) -> Node:
-            name = "" if node.children else names[node.name]
-            return Node(name, node.length, tuple(map(rename, node.children)))
-
+        names = {taxon: self.leaves[k] for taxon, k in zip(self.leaves, order, strict=True)}
+        tree = self.tree.extract_tree(extraction_source_reference_attr_name=None)
+        for leaf in tree.leaf_node_iter():
+            leaf.taxon = names[leaf.taxon]
         inverse = np.argsort(order)
         where = np.ix_(inverse, inverse)
-        return _Tree(rename(self.root), self.leaves, self.paths[where], self.depths[where])
+        return _Measured(tree, self.leaves, self.paths[where], self.depths[where])
 
 
-def _agreement(found: _Tree, true: _Tree) -> TreeAgreement:
+def _measured(*trees: dendropy.Tree) -> list[_Measured]:
+    """Copies of the trees that share their taxa, measured: DendroPy's comparisons need and change them."""
+    import dendropy
+
+    taxa = dendropy.TaxonNamespace(is_case_sensitive=True)
+    found = []
+    for tree in trees:
+        own = tree.extract_tree(extraction_source_reference_attr_name=None)
+        own.migrate_taxon_namespace(taxa)
+        own.is_rooted = True
+        found.append(_Measured.of(own))
+    return found
+
+
+def _agreement(found: _Measured, true: _Measured) -> TreeAgreement:
     if found.leaves != true.leaves:
-        odd = sorted(set(found.leaves) ^ set(true.leaves))
+        odd = sorted(x.label for x in set(found.leaves) ^ set(true.leaves))
         raise ValueError(f"truth: expected the leaves of found, differ in {', '.join(odd)}")
     triples = np.array(list(combinations(range(len(true.leaves)), 3))).reshape(-1, 3)
     expected, got = _outgroups(true.depths, triples), _outgroups(found.depths, triples)
@@ -289,7 +349,7 @@ def _agreement(found: _Tree, true: _Tree) -> TreeAgreement:
     return TreeAgreement(
         triplets=float((expected == got)[resolved].mean()),
         cophenetic=float(spearmanr(found.paths[upper], true.paths[upper]).statistic),
-        robinson_foulds=_robinson_foulds(found.root, true.root),
+        robinson_foulds=_robinson_foulds(found.tree, true.tree),
     )
 
 
@@ -300,30 +360,10 @@ def _outgroups(depths: np.ndarray, triples: np.ndarray) -> np.ndarray:
     return np.where((inner == inner.max(0)).sum(0) == 1, inner.argmax(0), -1)
 
 
-def _robinson_foulds(found: Node, true: Node) -> float:
-    one, two = _clades(found), _clades(true)
-    return len(one ^ two) / (len(one) + len(two)) if one or two else 0.0
+def _robinson_foulds(found: dendropy.Tree, true: dendropy.Tree) -> float:
+    from dendropy.calculate import treecompare
 
-
-def _clades(root: Node) -> set[frozenset[str]]:
-    """The leaves below every node but the root and the leaves."""
-    found = set()
-
-    def walk(node: Node) -> frozenset[str]:
-        if not node.children:
-            return frozenset((node.name,))
-        below = frozenset().union(*map(walk, node.children))
-        if node is not root:
-            found.add(below)
-        return below
-
-    walk(root)
-    return found
-
-
-def _total(node: Node) -> float:
-    return node.length + sum(map(_total, node.children))
-
-
-def _unit(node: Node) -> Node:
-    return Node(node.name, 1.0, tuple(map(_unit, node.children)))
+    # Nobody has encoded the clades of these copies yet, so each is encoded once.
+    different = treecompare.symmetric_difference(found, true, is_bipartitions_updated=True)
+    clades = sum(len(x.internal_nodes(exclude_seed_node=True)) for x in (found, true))
+    return different / clades if clades else 0.0

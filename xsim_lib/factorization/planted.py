@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
-from xsim_lib import validation
+from xsim_lib.indices import validation
 
 if TYPE_CHECKING:
     from xsim_lib.factorization.solver import Parafac2

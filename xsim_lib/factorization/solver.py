@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from xsim_lib import validation
 from xsim_lib.factorization import diagnostics
-from xsim_lib.factorization.descent import Checkpoint, Descent, Options
+from xsim_lib.factorization.descent import Descent, Options, SavedSweeps
 from xsim_lib.factorization.sweeps import Factors, Slices, exact_error, projections
+from xsim_lib.indices import validation
 
 if TYPE_CHECKING:
-    from xsim_lib.validation import Array
+    from xsim_lib.indices.validation import Array
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def parafac2(
     full = Slices.of([x.to(dtype) for x in tensors(data, labels, rank, device)])
     if not full.squared_norm > 0:
         raise ValueError("slices: expected a value other than 0, got zeros only")
-    store = Checkpoint(checkpoint, checkpoint_every, options, full) if checkpoint else None
+    store = SavedSweeps(checkpoint, checkpoint_every, options, full) if checkpoint else None
     return _result(full, Descent(full, options, store), labels, [x is not None for x in data])
 
 

@@ -170,7 +170,7 @@ def _newton_schulz(m: torch.Tensor) -> torch.Tensor:
     return x
 
 
-def solve(gram: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+def solve_normal_equations(gram: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """`right` @ inverse(`gram`) for a positive semi-definite `gram`, the normal equations of a factor."""
     scale = gram.diagonal().clamp(min=torch.finfo(gram.dtype).tiny).rsqrt()
     scaled = gram * scale[:, None] * scale
@@ -202,7 +202,7 @@ def projections(slices: Slices, factors: Factors, method: str) -> list[torch.Ten
     return [polar(((x @ c) * a[where, None]) @ b.T, method) for where, x in slices.batches]
 
 
-def sweep(
+def alternating_sweep(
     slices: Slices, factors: Factors, *, inner: int, passes: int, method: str
 ) -> tuple[Factors, float]:
     """Update P, then A, B and C `inner` times; return them and the relative error |X - M| / |X|.
@@ -227,11 +227,11 @@ def sweep(
         for (where, _), z in zip(slices.batches, zs, strict=True):
             right[where] = (z * b).sum(1)
         gram = (b.T @ b) * cc
-        a = nonnegative(gram, right, a, passes) if passes else solve(gram, right)
+        a = nonnegative(gram, right, a, passes) if passes else solve_normal_equations(gram, right)
         right = sum(
             (z * a[where, None]).sum(0) for (where, _), z in zip(slices.batches, zs, strict=True)
         )
-        b = solve((a.T @ a) * cc, right)
+        b = solve_normal_equations((a.T @ a) * cc, right)
         if inner > 1 and ys is None:
             ys = [p.mT @ x for p, (_, x) in zip(ps, slices.batches, strict=True)]
         # With a single update P^T X is not worth its product.
@@ -245,7 +245,7 @@ def sweep(
         )
         right = sum(rights)
         gram = (a.T @ a) * (b.T @ b)
-        c = solve(gram, right)
+        c = solve_normal_equations(gram, right)
     new = Factors(a, b, c)
     # |X|^2 - 2 <X, M> + |M|^2 needs no residual, but what is left of it must not be rounding.
     a, b, c = (f.double() for f in new)

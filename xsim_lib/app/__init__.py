@@ -1,0 +1,1 @@
+"""What people start: the command `xsim`, a comparison of their own model, its report."""

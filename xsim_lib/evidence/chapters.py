@@ -1,0 +1,67 @@
+"""Which papers there are, and what each of them brings: a folder of `xsim_lib.papers`, found by existing.
+
+::
+
+    papers/anc2022/
+      paper.yaml      title, and its place in the book
+      settings.yaml   what its pages measure, per profile; settings.py where it has more than the shared fields
+      claims.yaml     what it claims; claims.py decides it
+      printed/*.csv   the numbers it prints
+
+The only place that imports by name: whatever else depends on what, a reader sees in the import statements.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import yaml
+
+from xsim_lib.evidence.paths import LIBRARY
+
+__all__ = ["FOLDER", "folder", "modules", "names", "title"]
+
+FOLDER = LIBRARY / "papers"
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """The ids of the papers, in the order of the book."""
+    found = (file.parent.name for file in FOLDER.glob("*/paper.yaml"))
+    return tuple(sorted(found, key=lambda paper: (_about(paper)["place"], paper)))
+
+
+def title(paper: str) -> str:
+    """Its title, as the book gives it."""
+    return _about(paper)["title"]
+
+
+def folder(paper: str) -> Path:
+    """The folder of a paper.
+
+    Raises
+    ------
+    ValueError : unknown paper; says which there are.
+    """
+    if paper not in names():
+        raise ValueError(f"paper: expected one of {', '.join(names())}, got {paper!r}")
+    return FOLDER / paper
+
+
+def modules(paper: str, pattern: str) -> list[ModuleType]:
+    """The modules of a paper whose file name matches a pattern such as ``claims*``, imported.
+
+    Raises
+    ------
+    ValueError : unknown paper.
+    """
+    files = sorted(file.stem for file in folder(paper).glob(f"{pattern}.py"))
+    return [import_module(f"{LIBRARY.name}.papers.{paper}.{name}") for name in files]
+
+
+@cache
+def _about(paper: str) -> dict:
+    return yaml.safe_load((FOLDER / paper / "paper.yaml").read_text(encoding="utf-8"))

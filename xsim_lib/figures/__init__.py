@@ -1,0 +1,1 @@
+"""The few kinds of figure, in one style."""

@@ -1,0 +1,1 @@
+"""Muller et al. (2021): first align, then predict; languages unseen in pre-training."""

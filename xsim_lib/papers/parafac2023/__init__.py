@@ -1,0 +1,1 @@
+"""Zhao et al. (2023): signatures of languages by PARAFAC2, and trees of them."""

@@ -1,0 +1,1 @@
+"""What is learned on top of an encoder: classifier, tagger, parser, and transfer between languages."""

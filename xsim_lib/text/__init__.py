@@ -1,0 +1,1 @@
+"""Text as it comes: its types, real corpora, artificial languages, romanisation."""
