@@ -38,12 +38,23 @@
     controls.append(label);
   }
 
-  const prefer = (options, wish) => (options.includes(wish) ? wish : options[0]);
+  // What is drawn first is something that was measured: each list opens with what those before it leave.
+  let left = curves;
+  function opening(key, ...wishes) {
+    const options = [...new Set(left.map((curve) => curve[key]))];
+    const first = wishes.map((wish) => options.find(wish)).find((option) => option !== undefined) ?? options[0];
+    left = left.filter((curve) => curve[key] === first);
+    return first;
+  }
   const [sources, models, pairs] = ["source", "model", "pair_or_language"].map(values);
-  const metrics = values("metric").sort();
-  list("source", "Measured in", [all, ...sources], sources.find((name) => name.includes("recorded")) ?? sources[0] ?? all);
-  list("metric", "Index", metrics, prefer(metrics, "anc"));
-  list("model", "Model", [all, ...models], prefer(models, "scale_post"));
+  const first = {
+    metric: opening("metric", (name) => name === "anc"),
+    model: opening("model", (name) => name === "scale_post"),
+    source: opening("source", (name) => /^recorded[^(]*$/.test(name), (name) => name.startsWith("recorded")),
+  };
+  list("source", "Measured in", [all, ...sources], first.source);
+  list("metric", "Index", values("metric").sort(), first.metric);
+  list("model", "Model", [all, ...models], first.model);
   list("pair_or_language", "Pair or language", [all, ...pairs], all);
   tick("baselines", "baselines", true);
   tick("variants", "variants (controls)", false);

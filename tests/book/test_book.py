@@ -429,6 +429,29 @@ def test_the_explorer_draws_and_reacts(browser, html):
     page.close()
 
 
+def test_the_explorer_opens_with_curves_whatever_is_recorded_first(browser, html):
+    curve = {
+        "item": "align2021.cka", "pair_or_language": "en-fr", "variant": "", "baseline": "",
+        "seeds": 1, "layers": [0, 1], "mean": [0.1, 0.2], "min": [0.1, 0.2], "max": [0.1, 0.2],
+    }  # fmt: skip
+    curves = [
+        {**curve, "source": "recorded, mini (suspect)", "model": "mbert", "metric": "cka"},
+        {**curve, "source": "this build, mini", "model": "mbert", "metric": "anc"},
+        {**curve, "source": "recorded, mini", "model": "scale_post", "metric": "anc"},
+    ]
+    page = browser.new_page()
+    page.route(
+        "**/explorer/data.js",
+        lambda route: route.fulfill(body=f"window.XSIM_CURVES = {json.dumps(curves)};"),
+    )
+    for expected in ("recorded, mini", "this build, mini", "recorded, mini (suspect)"):
+        page.goto((html / "book" / "explorer.html").as_uri())
+        page.wait_for_selector(".xsim-plot .scatterlayer .trace")
+        assert page.locator("select[name=source]").input_value() == expected
+        curves.pop()
+    page.close()
+
+
 def test_the_book_is_readable_in_the_dark(browser, html):
     context = browser.new_context(color_scheme="dark")
     page = context.new_page()
