@@ -71,6 +71,19 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_does_not(tmp_path
     assert not same_weights(first, other)
 
 
+def test_no_steps_keep_the_random_weights_as_they_were_drawn(tmp_path):
+    drawn = small.masked_lm()
+    model, history = train(tmp_path, small.masked_lm(), settings(steps=0))
+    assert same_weights(model, drawn)
+    kept = load_file(tmp_path / "snapshots" / "0000000" / "model.safetensors")
+    assert all(
+        torch.equal(kept[name], value) for name, value in drawn.state_dict().items() if name in kept
+    )
+    assert history["step"].tolist() == [0]
+    assert history["loss"].iloc[0] == pytest.approx(np.log(len(small.tokenizer())), rel=0.2)
+    assert not (tmp_path / STATE).exists()
+
+
 def test_the_callers_random_state_is_left_as_it_was(tmp_path):
     torch.manual_seed(5)
     before, model = torch.get_rng_state(), small.masked_lm(dropout=0.1)

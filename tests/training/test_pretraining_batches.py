@@ -199,7 +199,7 @@ def test_evaluations_are_evenly_spaced_and_the_last_step_is_one(steps, evaluatio
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"steps": 0}, {"warmup": 1.0}, {"mask_rate": 0}, {"precision": "fp8"}, {"epochs": 3},
+        {"steps": -1}, {"warmup": 1.0}, {"mask_rate": 0}, {"precision": "fp8"}, {"epochs": 3},
         {"objective": "nsp"}, {"sampling_exponent": -1}, {"seed": -1},
     ],
 )  # fmt: skip

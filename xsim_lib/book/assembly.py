@@ -11,12 +11,12 @@ from pathlib import Path
 
 import nbformat
 import pandas as pd
-import yaml
 
 from xsim_lib.book import explorer, pages
 from xsim_lib.book.prose import refreshed
 from xsim_lib.evidence import paths
 from xsim_lib.evidence.graph import Notebook, all_notebooks
+from xsim_lib.evidence.yaml_files import read_yaml
 from xsim_lib.study import freshness, standing
 from xsim_lib.study.freshness import State
 
@@ -88,7 +88,7 @@ def assemble(profile: str, *, executed: Path | None = None) -> Path:
 
 def toc_files(book: Path) -> list[str]:
     """Names of all pages of ``_toc.yml`` below `book`, without suffix, the landing page first."""
-    return list(_files(yaml.safe_load((book / "_toc.yml").read_text(encoding="utf-8"))))
+    return list(_files(read_yaml(book / "_toc.yml")))
 
 
 def _files(entry: object) -> Iterator[str]:

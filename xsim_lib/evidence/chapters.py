@@ -18,9 +18,8 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-import yaml
-
 from xsim_lib.evidence.paths import LIBRARY
+from xsim_lib.evidence.yaml_files import read_yaml
 
 __all__ = ["FOLDER", "folder", "modules", "names", "title"]
 
@@ -64,4 +63,4 @@ def modules(paper: str, pattern: str) -> list[ModuleType]:
 
 @cache
 def _about(paper: str) -> dict:
-    return yaml.safe_load((FOLDER / paper / "paper.yaml").read_text(encoding="utf-8"))
+    return read_yaml(FOLDER / paper / "paper.yaml")

@@ -20,11 +20,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import yaml
-
 from xsim_lib.evidence import chapters, paths, tracing
 from xsim_lib.evidence.definitions import library
 from xsim_lib.evidence.hashing import atomic_write, file_sha256, stable_hash
+from xsim_lib.evidence.yaml_files import read_yaml
 
 __all__ = ["Graph", "Job", "Notebook", "all_notebooks", "live_settings", "loaded", "settings_table"]
 
@@ -100,7 +99,7 @@ def all_notebooks(folder: Path | None = None) -> tuple[Notebook, ...]:
 def settings_table(paper: str | None) -> dict[str, dict]:
     """What the settings of a paper say, profile by profile, unchecked and without importing them; {} if it has none."""
     file = chapters.FOLDER / str(paper) / "settings.yaml"
-    return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return read_yaml(file) if file.is_file() else {}
 
 
 def live_settings(paper: str | None, stem: str, profile: str) -> dict:

@@ -50,6 +50,7 @@ _APART = (
     "xsim_lib.workflow.recording",
     "xsim_lib.study.standing",
     "xsim_lib.evidence.tracing",
+    "xsim_lib.evidence.yaml_files",
     "xsim_lib.workflow.verifying",
     "xsim_lib.workflow.warm",
     "xsim_lib.workflow.commands",
@@ -188,9 +189,12 @@ def paused() -> Iterator[None]:
 def _forget() -> None:
     """Empty the library's own caches: what earlier work in this process left there would not be seen to run."""
     for name, module in list(sys.modules.items()):
-        if name.startswith("xsim_lib.") and not within(name, _APART):
+        if name.startswith("xsim_lib."):
             for value in vars(module).values():
-                if callable(getattr(value, "cache_clear", None)):
+                # A module may hold what another one defined, such as `definitions.library`.
+                if callable(getattr(value, "cache_clear", None)) and not within(
+                    value.__module__, _APART
+                ):
                     value.cache_clear()
 
 

@@ -143,9 +143,21 @@ def bootstrap(
     for i in range(n_resamples):
         draw = rng.integers(0, n, n)
         values[i] = index(a[draw], b[draw])
+    return percentile_interval(float(index(a, b)), values, confidence=confidence)
+
+
+def percentile_interval(
+    estimate: float, drawn: np.ndarray, *, confidence: float = 0.95
+) -> Interval:
+    """The middle part of what a bootstrap has drawn, beside the estimate from all samples.
+
+    Parameters
+    ----------
+    drawn : (n_resamples,) the same statistic of resampled items.
+    """
     tail = (1 - confidence) / 2
-    lower, upper = np.quantile(values, [tail, 1 - tail])
-    return Interval(float(index(a, b)), float(lower), float(upper))
+    lower, upper = np.quantile(drawn, [tail, 1 - tail])
+    return Interval(estimate, float(lower), float(upper))
 
 
 def share_interval(hits: int, n: int, *, confidence: float = 0.95) -> Interval:

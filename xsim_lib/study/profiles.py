@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from xsim_lib.evidence import chapters
+from xsim_lib.evidence.yaml_files import read_yaml
 from xsim_lib.study.settings import (
     SCHEMES,
     ClassificationSettings,
@@ -62,8 +62,7 @@ def _load(paper: str) -> dict[str, Any]:
         raise ValueError(
             f"paper: expected one of {', '.join(papers_with_settings())}; got {paper!r}"
         )
-    file = chapters.folder(paper) / "settings.yaml"
-    return yaml.safe_load(file.read_text(encoding="utf-8"))
+    return read_yaml(chapters.folder(paper) / "settings.yaml")
 
 
 @cache

@@ -159,12 +159,5 @@ def encode_labelled(
 
 def pad(classifier: Classifier, rows: list[dict[str, list[int]]]) -> dict[str, Tensor]:
     """Stack rows as (batch, longest) tensors on the model's device, padded on the right."""
-    longest = max(len(row["input_ids"]) for row in rows)
-    fill = {"input_ids": classifier.tokenizer.pad_token_id, "token_type_ids": 0}
-    batch = {
-        key: torch.tensor([row[key] + [fill[key]] * (longest - len(row[key])) for row in rows])
-        for key in rows[0]
-    }
-    lengths = torch.tensor([len(row["input_ids"]) for row in rows])
-    batch["attention_mask"] = (torch.arange(longest) < lengths[:, None]).long()
-    return {key: value.to(classifier.model.device) for key, value in batch.items()}
+    batch = classifier.tokenizer.pad(rows, padding_side="right", return_tensors="pt")
+    return dict(batch.to(classifier.model.device))

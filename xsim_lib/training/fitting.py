@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from xsim_lib.evidence.hashing import atomic_write
+from xsim_lib.training.learning_rate import warm_up_and_decay
 
 __all__ = [
     "FinetuningSettings",
@@ -68,10 +69,7 @@ class FinetuningSettings(BaseModel):
 
     def rate(self, step: int) -> float:
         """Learning rate of step 1, 2, ..., `steps`."""
-        warm = max(1, round(self.warmup * self.steps))
-        if step <= warm:
-            return self.learning_rate * step / warm
-        return self.learning_rate * (self.steps - step + 1) / (self.steps - warm + 1)
+        return warm_up_and_decay(step, self.steps, warmup=self.warmup, peak=self.learning_rate)
 
 
 def fit(

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from xsim_lib.evidence import chapters
 from xsim_lib.evidence.records import Records
+from xsim_lib.evidence.yaml_files import read_yaml
 
 __all__ = [
     "Claim",
@@ -245,8 +245,7 @@ def _by_id() -> dict[str, Claim]:
 
 @cache
 def _load(paper: str) -> _File:
-    text = (chapters.folder(paper) / "claims.yaml").read_text(encoding="utf-8")
-    content = yaml.safe_load(text)
+    content = read_yaml(chapters.folder(paper) / "claims.yaml")
     for claim in content["claims"]:
         claim["paper"] = content["paper"]
     return _File.model_validate(content)

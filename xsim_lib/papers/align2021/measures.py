@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from xsim_lib.indices.intervals import Interval
+from xsim_lib.indices.intervals import Interval, percentile_interval
 from xsim_lib.models.encoder import LoadedModel
 from xsim_lib.models.random_init import layer_list, reinitialise
 from xsim_lib.tasks.transfer import MEAN
@@ -102,8 +102,7 @@ def rank_correlation(
     if np.isnan(whole):
         return Interval(0.0, -1.0, 1.0)
     drawn = _spearman(x[draws], y[draws])
-    lower, upper = np.nanquantile(drawn, [0.025, 0.975])
-    return Interval(float(whole), float(lower), float(upper))
+    return percentile_interval(float(whole), drawn[~np.isnan(drawn)])
 
 
 def _spearman(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -17,7 +17,6 @@ __all__ = ["Factorization", "LowResource", "Parafac2023Settings"]
 
 MULTILINGUAL = "multilingual"
 CONTROL = 1000  # added to the seed of every monolingual model
-_NOTHING = 1e-30  # a learning rate that leaves float32 weights as they are
 
 
 class Factorization(Strict):
@@ -176,9 +175,8 @@ class Parafac2023Settings(PaperSettings):
         whole = self.spec(MULTILINGUAL, seed)
         source = self._text(self.languages, (), False)
         nothing = PretrainingSettings(
-            steps=1,
-            learning_rate=_NOTHING,
-            tokens_per_step=whole.training.max_length,
+            steps=0,
+            learning_rate=whole.training.learning_rate,
             max_length=whole.training.max_length,
             evaluations=1,
             held_out=1,

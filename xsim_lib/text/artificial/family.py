@@ -12,7 +12,7 @@ import numpy as np
 from xsim_lib.text.artificial import annotate
 from xsim_lib.text.artificial.grammar import Language, Realised
 from xsim_lib.text.artificial.inference import LABELS, sample_pairs
-from xsim_lib.text.artificial.lexicon import LEXICAL, build_lexicons
+from xsim_lib.text.artificial.lexicon import LEXICAL, Lexicon, build_lexicons
 from xsim_lib.text.artificial.meaning import DOMAINS, Meanings, World, stream
 from xsim_lib.text.artificial.spec import FamilySpec
 from xsim_lib.text.artificial.tree import Node, nested, newick, parse_newick
@@ -51,10 +51,6 @@ class Family:
     def __init__(self, spec: FamilySpec):
         self.spec = spec
         self.world = World(spec)
-        self.lexicons, self._anchors = build_lexicons(self.world)
-        self._languages = {
-            name: Language(lexicon, self.world) for name, lexicon in self.lexicons.items()
-        }
 
     # ---- what it is --------------------------------------------------------------------------------
 
@@ -62,6 +58,15 @@ class Family:
     def languages(self) -> tuple[str, ...]:
         """Names of the languages, in the order of the spec."""
         return tuple(self.spec.languages)
+
+    @cached_property
+    def lexicons(self) -> dict[str, Lexicon]:
+        """The words of every language; made when they are first asked for."""
+        return build_lexicons(self.world)
+
+    @cached_property
+    def _languages(self) -> dict[str, Language]:
+        return {name: Language(lexicon, self.world) for name, lexicon in self.lexicons.items()}
 
     @cached_property
     def root(self) -> Node:

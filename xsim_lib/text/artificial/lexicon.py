@@ -241,8 +241,8 @@ class Lexicon:
         return "".join(chr(zero + int(digit)) for digit in str(value))
 
 
-def build_lexicons(world: World) -> tuple[dict[str, Lexicon], np.ndarray]:
-    """Lexicons of all languages, and which nominals are anchors."""
+def build_lexicons(world: World) -> dict[str, Lexicon]:
+    """Lexicons of all languages."""
     spec, keys = world.spec, all_keys(world)
     roots: dict[str, Roots] = {}
     for number, text in enumerate(spec.trees):
@@ -262,4 +262,4 @@ def build_lexicons(world: World) -> tuple[dict[str, Lexicon], np.ndarray]:
     for position, name in enumerate(spec.languages):
         donors = [(roots[b.donor], b.rate, b.donor) for b in spec.borrowings if b.recipient == name]
         lexicons[name] = Lexicon(name, position, world, roots[name], anchors, anchor_words, donors)
-    return lexicons, anchors
+    return lexicons

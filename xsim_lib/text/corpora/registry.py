@@ -25,8 +25,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import yaml
-
+from xsim_lib.evidence.yaml_files import read_yaml
 from xsim_lib.text.corpora.errors import CorpusError, MissingLanguageError
 
 __all__ = [
@@ -145,7 +144,7 @@ def _sizes(path: Path) -> dict[str, Size]:
 
 @cache
 def _about() -> dict[str, dict[str, str]]:
-    return yaml.safe_load(_ABOUT.read_text(encoding="utf-8"))
+    return read_yaml(_ABOUT)
 
 
 @cache

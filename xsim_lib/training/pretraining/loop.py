@@ -84,6 +84,24 @@ def pretrain(
         disable=not (progress and main),
     )
     evaluations = set(settings.evaluation_steps)
+
+    def evaluate(step: int, tokens: int, training_loss: float) -> None:
+        held_out = language_model_loss(model, training.texts, settings)
+        _check_finite("held-out", held_out, settings, step)
+        rate = settings.rate(step)
+        row = {
+            "step": step,
+            "tokens": tokens,
+            "learning_rate": rate,
+            "training_loss": training_loss,
+        }
+        history.append({**row, "loss": held_out})
+        if main:
+            save_state(directory, model, training.optimizer, history)
+        training.accelerator.wait_for_everyone()
+
+    if 0 in evaluations and not history:
+        evaluate(0, 0, float("nan"))
     running, since, tokens = 0.0, 0, history[-1]["tokens"] if history else 0
     for step, loss, seen in training.steps(done):
         running, since, tokens = running + loss, since + 1, tokens + seen
@@ -91,21 +109,8 @@ def pretrain(
         if step % 20 == 0:
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
         if step in evaluations:
-            held_out = language_model_loss(model, training.texts, settings)
-            _check_finite("held-out", held_out, settings, step)
-            history.append(
-                {
-                    "step": step,
-                    "tokens": tokens,
-                    "learning_rate": settings.rate(step),
-                    "training_loss": running / since,
-                    "loss": held_out,
-                }
-            )
+            evaluate(step, tokens, running / since)
             running, since = 0.0, 0
-            if main:
-                save_state(directory, model, training.optimizer, history)
-            training.accelerator.wait_for_everyone()
     bar.close()
     if main:
         (directory / STATE).unlink(missing_ok=True)

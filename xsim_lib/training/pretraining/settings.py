@@ -7,13 +7,15 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from xsim_lib.training.learning_rate import warm_up_and_decay
+
 
 class PretrainingSettings(BaseModel):
     """What a training run is, apart from its data and its model.
 
     Attributes
     ----------
-    steps : number of optimizer steps.
+    steps : number of optimizer steps; 0 keeps the first, random weights.
     objective : "mlm", masked tokens are predicted from both sides; "clm", every token from those
         before it.
     sampling_exponent : every batch is of one language, drawn with p ~ n**exponent of its n
@@ -31,7 +33,7 @@ class PretrainingSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    steps: int = Field(gt=0)
+    steps: int = Field(ge=0)
     learning_rate: float = Field(gt=0)
     objective: Literal["mlm", "clm"] = "mlm"
     sampling_exponent: float | None = Field(None, ge=0)
@@ -48,13 +50,10 @@ class PretrainingSettings(BaseModel):
 
     def rate(self, step: int) -> float:
         """Learning rate of step 1, 2, ..., `steps`."""
-        warm = max(1, round(self.warmup * self.steps))
-        if step <= warm:
-            return self.learning_rate * step / warm
-        return self.learning_rate * (self.steps - step + 1) / (self.steps - warm + 1)
+        return warm_up_and_decay(step, self.steps, warmup=self.warmup, peak=self.learning_rate)
 
     @property
     def evaluation_steps(self) -> list[int]:
         """Steps with an evaluation and a snapshot: at most one each, the last step among them."""
         ends = np.linspace(0, self.steps, self.evaluations + 1)[1:]
-        return sorted({round(end) for end in ends} - {0})
+        return sorted({round(end) for end in ends} - {0}) or [0]

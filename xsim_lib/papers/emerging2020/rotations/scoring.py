@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from xsim_lib.indices import matching_accuracy, validation
+from xsim_lib.indices.intervals import share_interval
 from xsim_lib.papers.emerging2020.rotations.maps import Alignment, align, retrieve
 from xsim_lib.papers.emerging2020.rotations.vectors import WordVectors
 from xsim_lib.text.types import BilingualDictionary
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["BASELINES", "sentence_retrieval", "word_translation"]
 
 BASELINES = ("unmapped", "shuffled")
-_RESAMPLES = 1000
 
 
 def word_translation(
@@ -103,7 +103,7 @@ def word_translation(
                         for f, g in zip(found.tolist(), wanted.values(), strict=True)
                     ]
                     rows.append(
-                        {"layer": layer, "metric": f"precision_at_{k}", **_interval(hits, seed)}
+                        {"layer": layer, "metric": f"precision_at_{k}", **_share(hits)}
                         | {"baseline": baseline, "variant": variant}
                     )
     table = pd.DataFrame(rows)
@@ -157,7 +157,7 @@ def sentence_retrieval(
             for variant, reverse in (("", False), ("reverse", True)):
                 hits = matching_accuracy(one, two, reverse=reverse, details=True)
                 rows.append(
-                    {"layer": layer, "metric": "retrieval", **_interval(hits, seed)}
+                    {"layer": layer, "metric": "retrieval", **_share(hits)}
                     | {"baseline": baseline, "variant": variant}
                 )
     return pd.DataFrame(rows)
@@ -191,12 +191,9 @@ def _numbers(words: Sequence[str]) -> dict[str, int]:
     return {word: k for k, word in enumerate(words)}
 
 
-def _interval(hits: Sequence[bool] | np.ndarray, seed: int) -> dict[str, float | int]:
-    """The share of hits with the interval of `shares.score`: the same draws, all at once."""
-    hits = np.asarray(hits, dtype=np.float64)
-    draws = np.random.default_rng(seed).integers(0, len(hits), (_RESAMPLES, len(hits)))
-    lower, upper = np.quantile(hits[draws].mean(1), [0.025, 0.975])
-    return {"value": hits.mean(), "lower": lower, "upper": upper, "n": len(hits)}
+def _share(hits: Sequence[bool] | np.ndarray) -> dict[str, float | int]:
+    share = share_interval(int(np.sum(hits)), len(hits))
+    return {"value": share.estimate, "lower": share.lower, "upper": share.upper, "n": len(hits)}
 
 
 def _check_baselines(baselines: Sequence[str]) -> None:
