@@ -61,6 +61,9 @@ _LONG_PAGES = (
     "emerging2020/fig5_contextual_transfer",
     "emerging2020/table1_ablations",
     "parafac2023/fig8_trees",
+    "parafac2023/language_subsets",
+    "parafac2023/low_resource",
+    "parafac2023/recovery",
 )
 
 

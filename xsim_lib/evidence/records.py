@@ -18,10 +18,12 @@ import pandas as pd
 
 from xsim_lib.evidence.columns import (
     COLUMNS,
+    FORWARD,
     KEY,
     MEAN_SEED,
     NEVER_EMPTY,
     TEXT,
+    TRAINED,
     implied,
     listed,
     validated,
@@ -233,8 +235,10 @@ class Records:
         """Average every measurement over its seeds; the rows get the seed `MEAN_SEED`."""
         key = [column for column in KEY if column != "seed"]
         how = {"value": "mean", "lower": "mean", "upper": "mean", "n": "min", "provenance": "first"}
-        how["made_by"] = "max"  # "trained" as soon as one seed is
-        frame = self._frame.groupby(key, dropna=False, sort=False).agg(how).reset_index()
+        how["made_by"] = "max"  # of True and False: "trained" as soon as one seed is
+        frame = self._frame.assign(made_by=self._frame["made_by"] == TRAINED)
+        frame = frame.groupby(key, dropna=False, sort=False).agg(how).reset_index()
+        frame["made_by"] = np.where(frame["made_by"], TRAINED, FORWARD)
         return _trusted(validated(frame.assign(seed=MEAN_SEED), "records"))
 
     def _equal(self, column: str, value: object) -> np.ndarray:
