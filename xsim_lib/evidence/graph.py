@@ -295,7 +295,9 @@ class Graph:
         """The models of a live build: ``{"paper", "model", "groups", "seed", "ships", "ahead"}``, see `xsim models`."""
         job = self.listing()
         if job.changes():
-            command = ["xsim", "models", "--profile", self.profile]
+            # `xsim models`, forked from the process that has imported torch, if a build has started one.
+            ask = [sys.executable, "-m", f"{paths.LIBRARY.name}.workflow.warm", "ask"]
+            command = [*ask, "models", "--profile", self.profile]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise ValueError((done.stderr or done.stdout).strip().removeprefix("xsim: "))

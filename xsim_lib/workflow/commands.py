@@ -35,6 +35,17 @@ def make(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         graph = Graph(options.profile)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    first = not (graph.build / "html").exists()  # has something to do, surely
+    with warm.started(at_once=first and options.command == "book"):
+        return _made(options, graph)
+
+
+def _made(options: argparse.Namespace, graph: Graph) -> int:
+    begin, began = time.monotonic(), time.time()
+    try:
         target = _target(options, graph)
         if options.command == "record" and not _announced(options):
             return 0
@@ -43,7 +54,6 @@ def make(arguments: list[str] | None = None) -> int:
         return 2
     build = graph.build
     build.mkdir(parents=True, exist_ok=True)
-    begin, began = time.monotonic(), time.time()
     # Our own lock, because it dies with its process: after kill -9 the next build simply goes on.
     try:
         with FileLock(build / ".lock", timeout=0):
@@ -113,7 +123,6 @@ def _run(options: argparse.Namespace, build: Path, target: str) -> int:
     log = build / "logs" / "snakemake.log"
     log.parent.mkdir(exist_ok=True)
     with (
-        warm.started(),
         open(log, "w", encoding="utf-8") as stream,
         SnakemakeApi(OutputSettings(nocolor=True, enable_file_logging=False)) as api,
     ):

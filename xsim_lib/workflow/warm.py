@@ -46,12 +46,13 @@ PRELOAD = (
 
 
 @contextmanager
-def started(modules: Iterable[str] = PRELOAD) -> Iterator[None]:
+def started(modules: Iterable[str] = PRELOAD, *, at_once: bool = False) -> Iterator[None]:
     """Have a warm process at hand within the block; it ends with it, or with this process if that is killed.
 
     Parameters
     ----------
     modules : what it imports beforehand.
+    at_once : import while nobody has asked yet, because somebody will.
     """
     if os.environ.get(ADDRESS) == "":
         yield
@@ -70,6 +71,7 @@ def started(modules: Iterable[str] = PRELOAD) -> Iterator[None]:
                 "xsim_lib.workflow.warm",
                 "serve",
                 str(number),
+                "now" if at_once else "later",
                 *modules,
             ]
             process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[number])
@@ -98,17 +100,19 @@ def ask(arguments: list[str]) -> int:
     return int(answer)
 
 
-def serve(number: str, *modules: str) -> None:
+def serve(number: str, when: str, *modules: str) -> None:
     """Fork a job for everybody who asks at a socket, until standard input ends; import some modules before the first.
-
-    A build with nothing to do asks for nothing, and nothing is imported.
 
     Parameters
     ----------
     number : of the file descriptor of the socket.
+    when : "now", or "later": a build with nothing to do asks for nothing, and nothing is imported.
     """
     with socket.socket(fileno=int(number)) as listening:
-        _Server(listening, modules).run()
+        server = _Server(listening, modules)
+        if when == "now":
+            server.prepare()
+        server.run()
 
 
 class _Server:
@@ -150,7 +154,7 @@ class _Server:
 
     def _fork(self, connection: socket.socket, files: list[int], wanted: dict) -> None:
         if self.modules:  # whoever asks meanwhile waits
-            self._prepare()
+            self.prepare()
         pid = os.fork()
         # A group of its own, by which it can be ended; said on both sides, as either may come first.
         with suppress(OSError):
@@ -182,7 +186,7 @@ class _Server:
                 sys.stderr.flush()
             os._exit(code)
 
-    def _prepare(self) -> None:
+    def prepare(self) -> None:
         """Do once what every job would do."""
         while self.modules:
             import_module(self.modules.pop(0))
