@@ -295,9 +295,10 @@ class Graph:
         """The models of a live build: ``{"paper", "model", "groups", "seed", "ships", "ahead"}``, see `xsim models`."""
         job = self.listing()
         if job.changes():
-            # `xsim models`, forked from the process that has imported torch, if a build has started one.
-            ask = [sys.executable, "-m", f"{paths.LIBRARY.name}.workflow.warm", "ask"]
-            command = [*ask, "models", "--profile", self.profile]
+            program = ["xsim"]
+            if os.environ.get("XSIM_WARM"):  # a build has a process that has imported torch
+                program = [sys.executable, "-m", f"{paths.LIBRARY.name}.workflow.warm", "ask"]
+            command = [*program, "models", "--profile", self.profile]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise ValueError((done.stderr or done.stdout).strip().removeprefix("xsim: "))
