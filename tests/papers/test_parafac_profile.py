@@ -33,7 +33,7 @@ def test_random_weights_are_trained_by_nothing(settings, tmp_path, monkeypatch):
     monkeypatch.setenv("XSIM_CACHE", str(tmp_path))
     start = zoo.get(settings.multilingual(1).start_from, progress=False)
     changed = settings.multilingual(1).start_from
-    training = changed.training.model_copy(update={"learning_rate": 1e-2})
+    training = changed.training.model_copy(update={"steps": 1, "learning_rate": 1e-2})
     other = zoo.get(changed.model_copy(update={"training": training}), progress=False)
     weights, moved = (c.load().model.state_dict()["word_embeddings.weight"] for c in (start, other))
     assert 0.019 < weights.std() < 0.021  # as they were drawn
