@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Column", "curves", "layers", "points", "use_style"]
+__all__ = ["Column", "curves", "layers", "not_measured", "points", "use_style"]
 
 _MARKERS = "osD^vPX"
 _BASELINES = {
@@ -40,6 +40,15 @@ class Column:
     title: str
     records: Records
     profile: str = ""
+
+
+def not_measured(what: str) -> Figure:
+    """A small figure that says what was left out, where neither this build nor a recorded run has it."""
+    use_style()
+    figure, axis = plt.subplots(figsize=(5, 0.8), layout="constrained")
+    axis.axis("off")
+    axis.text(0.5, 0.5, f"not measured: {what}", ha="center", va="center", color="0.4")
+    return figure
 
 
 def layers(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import pandas as pd
+import seaborn as sns
 
 from xsim_lib.evidence.records import Records, paper_layers
 from xsim_lib.figures.plots import use_style
@@ -66,12 +67,12 @@ def distance_maps(
     )  # fmt: skip
     for line, row, (title, _, _) in zip(axes, tables, shown, strict=True):
         for axis, table in zip(line, row, strict=True):
-            image = axis.imshow(table, cmap="Blues", vmin=0, vmax=highest)
-            axis.set_xticks(range(len(table)), table.columns, fontsize=7, rotation=90)
-            axis.set_yticks(range(len(table)), table.index, fontsize=7)
-            axis.grid(False)
+            style = {"cmap": "Blues", "vmin": 0, "vmax": highest, "square": True}
+            sns.heatmap(table, ax=axis, cbar=False, xticklabels=True, yticklabels=True, **style)
+            axis.set(xlabel="", ylabel="")
+            axis.tick_params(labelsize=7)
         line[0].set_ylabel(title)
     for axis, name in zip(axes[0], places, strict=True):
         axis.set_title(name, fontsize=10)
-    figure.colorbar(image, ax=axes, label="cosine distance", shrink=0.6)
+    figure.colorbar(axis.collections[0], ax=axes, label="cosine distance", shrink=0.6)
     return figure

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import pandas as pd
+import seaborn as sns
 
-from xsim_lib.figures.plots import Column, use_style
+from xsim_lib.figures.plots import Column, not_measured, use_style
 from xsim_lib.papers.parafac2023.signature_rows import on_paper_scale
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ def romanised_violins(
     original : records of the same runs with the languages in their own script.
     marked : languages that are drawn by name.
     """
+    if not columns:
+        return not_measured("romanised text")
     use_style()
     figure, axes = plt.subplots(
         2, len(columns), figsize=(1.2 + 3.1 * len(columns), 5), squeeze=False, sharex="col",
@@ -122,6 +125,8 @@ def starved_signatures(columns: Sequence[Column], relatives: Mapping[str, Sequen
     frames = [on_paper_scale(column.records) for column in columns]
     starved = (f.loc[f["variant"] == "starved", "pair_or_language"] for f in frames)
     shown = list(dict.fromkeys(x for names in starved for x in names if x in relatives))
+    if not shown:
+        return not_measured("languages that are starved in the model of all")
     figure, axes = plt.subplots(
         len(columns), len(shown), squeeze=False, sharex=True, sharey="row", layout="constrained",
         figsize=(0.8 + 1.75 * len(shown), 1.0 + 2.1 * len(columns)),
@@ -158,7 +163,9 @@ def _starved(axis: Axes, own: pd.DataFrame) -> None:
 def _violins(axis: Axes, values: pd.DataFrame, marked: Sequence[str]) -> None:
     """One violin per layer, and the marked languages by name."""
     means = values.T.groupby(level="pair_or_language").mean()
-    axis.violinplot(means.to_numpy(dtype=float), positions=list(means.columns), widths=0.8)
+    sns.violinplot(
+        means, ax=axis, native_scale=True, inner=None, cut=0, color="C0", alpha=0.3, linewidth=0
+    )
     for k, language in enumerate(x for x in marked if x in means.index):
         axis.plot(
             means.columns, means.loc[language], "osD^"[k % 4], color=f"C{k + 1}", markersize=4,

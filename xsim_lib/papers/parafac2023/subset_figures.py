@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 
 from xsim_lib.evidence.records import paper_layers
-from xsim_lib.figures.plots import Column, use_style
+from xsim_lib.figures.plots import Column, not_measured, use_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,6 +27,8 @@ def set_strips(columns: Sequence[Column], places: Sequence[int] = (0, 6, 12)) ->
     """
     use_style()
     shown = [c for c in columns if "mean_signature" in c.records.unique("metric")]
+    if not shown:
+        return not_measured("sets of languages in models of their own")
     figure, axes = plt.subplots(
         len(shown), len(places), squeeze=False, sharey="row", sharex=True, layout="constrained",
         figsize=(8.4, 0.5 + 2.6 * len(shown)),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import pandas as pd
+import seaborn as sns
 
 from xsim_lib.figures.plots import use_style
 
@@ -95,10 +96,9 @@ def trees_by_layer(pages: Mapping[str, pd.DataFrame], own: Records, n_layers: in
     for pair, value in means.items():
         a, b = map(int, pair.split("-"))
         grid.loc[a, b] = grid.loc[b, a] = value
-    image = right.imshow(grid, cmap="RdBu_r", vmin=-1, vmax=1)
-    right.grid(False)
-    right.set(xlabel="layer", ylabel="layer", xticks=grid.index, yticks=grid.index)
-    figure.colorbar(image, ax=right, label="cophenetic correlation", shrink=0.8)
+    bar = {"label": "cophenetic correlation", "shrink": 0.8}
+    sns.heatmap(grid, ax=right, cmap="RdBu_r", vmin=-1, vmax=1, square=True, cbar_kws=bar)
+    right.set(xlabel="layer", ylabel="layer")
     handles = left.get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=2, fontsize=8)
     return figure
