@@ -7,7 +7,7 @@
 # 0.7" for the most language-neutral layers; the languages lie closer together in XLM-R ([claims](#scoreboard-anc2022-fig3)).
 #
 # **What this page does.** At profile `paper` it measures those two checkpoints. Elsewhere two small encoders trained here
-# stand in for them, under their names: both read the same six languages; the one in mBERT's place has a vocabulary of
+# stand in for them, *family-a* for mBERT and *family-b* for XLM-R: both read the same six languages; the one in mBERT's place has a vocabulary of
 # its own and half the training. Five pairs, two pre-training recipes, one shape or not: that can be asked of them, the level
 # cannot.
 
@@ -16,8 +16,8 @@ profile = "mini"
 seeds = None  # None: the profile's own
 pairs = None
 n_parallel = None
-models = None  # some of them, such as ["xlm-roberta-base"]
-checkpoints = None  # public models instead: {"xlm-roberta-base": "a hub name or a folder"}
+models = None  # some of them, such as ["family-b"]
+checkpoints = None  # public models instead: {"XLM-R": "a hub name or a folder"}
 
 # %% tags=["hide-input"]
 # NBVAL_CHECK_OUTPUT

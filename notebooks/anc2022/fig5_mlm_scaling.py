@@ -7,7 +7,7 @@
 # about as high in the smallest as in the largest ([claims](#scoreboard-anc2022-fig5)).
 #
 # **What this page does.** At profile `paper` it measures those four checkpoints. Elsewhere a ladder of four small encoders
-# trained here stands in for them, under their names: the same text, vocabulary, steps and tokens, only width and depth grow.
+# trained here, *mlm-1* to *mlm-4*, stands in for them: the same text, vocabulary, steps and tokens, only width and depth grow.
 # [Figure 6](fig6_clm_scaling.ipynb) is the same ladder with a causal objective.
 
 # %% tags=["parameters"]
@@ -15,7 +15,7 @@ profile = "mini"
 seeds = None  # None: the profile's own
 pairs = None
 n_parallel = None
-models = None  # some of them, such as ["xlm-roberta-base"]
+models = None  # some of them, such as ["mlm-1"]
 checkpoints = None  # public models instead: {"my model": "a hub name or a folder"}
 
 # %% tags=["hide-input"]

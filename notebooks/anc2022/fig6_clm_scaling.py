@@ -7,7 +7,7 @@
 # the shape needs no masked objective ([claims](#scoreboard-anc2022-fig6)).
 #
 # **What this page does.** At profile `paper` it measures those five checkpoints. Elsewhere a ladder of five small causal
-# models trained here stands in for them, under their names, on the text of Figure 5 and for as many steps and tokens. Four
+# models trained here, *clm-1* to *clm-5*, stands in for them, on the text of Figure 5 and for as many steps and tokens. Four
 # of them are as large as a masked model there, so that size and objective can be told apart.
 
 # %% tags=["parameters"]
@@ -15,7 +15,7 @@ profile = "mini"
 seeds = None  # None: the profile's own
 pairs = None
 n_parallel = None
-models = None  # some of them and of Figure 5's, such as ["xglm-564M", "xlm-roberta-base"]
+models = None  # some of them and of Figure 5's, such as ["clm-1", "mlm-1"]
 checkpoints = None  # public models instead: {"my model": "a hub name or a folder"}
 
 # %% tags=["hide-input"]

@@ -14,7 +14,7 @@
 # %% tags=["parameters"]
 profile = "mini"
 seeds = None  # None: the profile's own
-models = None  # some of them, such as ["xlm-roberta-base", "xglm-564M"]
+models = None  # some of them, such as ["mlm-1", "clm-1"]
 checkpoints = None  # public models instead: {"my model": "a hub name or a folder"}
 
 # %% tags=["hide-input"]

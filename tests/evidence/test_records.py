@@ -16,6 +16,7 @@ from xsim_lib.evidence.records import (
     paper_layers,
     provenance_of,
 )
+from xsim_lib.study import profiles
 
 BASE = {"paper": "anc2022", "item": "fig1", "profile": "mini", "seed": 0, "model": "scale_post"}
 
@@ -187,7 +188,21 @@ def test_one_key_with_two_values_is_an_error_naming_the_key(table):
 
 
 def test_provenance_bounds_and_n_are_not_part_of_the_key():
-    assert set(COLUMNS) - set(KEY) == {"value", "lower", "upper", "n", "made_by", "provenance"}
+    no_key = {"in_place_of", "value", "lower", "upper", "n", "made_by", "provenance"}
+    assert set(COLUMNS) - set(KEY) == no_key
+
+
+def test_a_stand_in_has_its_own_name_and_is_called_the_model_it_stands_for_when_judged():
+    rows = Records.of(
+        [{"metric": "anc", "value": 0.1, "model": "mlm-1", "in_place_of": "xlm-roberta-base"},
+         {"metric": "anc", "value": 0.2, "model": "scale_post"}],
+        paper="anc2022", item="fig5", profile="mini", seed=1,
+    )  # fmt: skip
+    assert rows.unique("model") == ("mlm-1", "scale_post")
+    assert rows.named().unique("model") == ("xlm-roberta-base", "scale_post")
+    here = rows.named({"xlm-roberta-base": "family-b"})
+    assert here.unique("model") == ("family-b", "scale_post")
+    assert here.unique("in_place_of") == ("xlm-roberta-base", "")
 
 
 def test_a_table_that_does_not_know_how_its_rows_were_made_claims_nothing(table, tmp_path, made):
@@ -338,3 +353,19 @@ def test_provenance_id_repeats_for_the_same_run_and_changes_with_it(made):
         provenance_of(**same | {"profile": ""})
     with pytest.raises(ValueError, match=r"seeds: expected a list of at least one seed, got \[\]"):
         provenance_of(**same | {"seeds": []})
+
+
+def test_no_recorded_table_carries_the_name_of_a_model_that_was_not_loaded(repository):
+    public = {
+        part
+        for paper in profiles.papers_with_settings()
+        for name, scheme in profiles.paper_settings(paper, "paper").models.items()
+        if scheme.checkpoint is not None
+        for part in (scheme.checkpoint, scheme.checkpoint.rpartition("/")[2])
+    }
+    assert {"xlm-roberta-base", "xglm-564M", "bert-base-multilingual-cased"} <= public
+    measured = sorted(repository.glob("results/*/*.csv"))
+    for file in (f for f in measured if f.with_name(f"{f.name}.json").is_file()):
+        made = read_provenance(file)
+        if not made["parameters"].get("public_checkpoints"):
+            assert not public & set(read_records(file).unique("model")), file.name

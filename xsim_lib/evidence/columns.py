@@ -12,22 +12,22 @@ __all__ = [
 ]  # fmt: skip
 
 TEXT = (
-    "paper", "item", "profile", "model", "pair_or_language", "task", "metric", "baseline", "variant",
-    "made_by", "provenance",
+    "paper", "item", "profile", "model", "in_place_of", "pair_or_language", "task", "metric", "baseline",
+    "variant", "made_by", "provenance",
 )  # fmt: skip
 _WHOLE = ("seed", "layer", "n_layers", "n")
 _NUMBER = ("value", "lower", "upper")
 NEVER_EMPTY = ("paper", "item", "profile", "metric", "seed", "value")
 
 COLUMNS = (
-    "paper", "item", "profile", "seed", "model", "pair_or_language", "task", "layer", "n_layers",
-    "metric", "value", "lower", "upper", "n", "baseline", "variant", "made_by", "provenance",
+    "paper", "item", "profile", "seed", "model", "in_place_of", "pair_or_language", "task", "layer",
+    "n_layers", "metric", "value", "lower", "upper", "n", "baseline", "variant", "made_by", "provenance",
 )  # fmt: skip
-"""The columns of every record file, in order."""
+"""The columns of every record file, in order. `model` is what was measured, `in_place_of` the model of the
+paper that it stands in for, if it is another one."""
 
-KEY = tuple(
-    c for c in COLUMNS if c not in ("value", "lower", "upper", "n", "made_by", "provenance")
-)
+_NO_KEY = ("in_place_of", "value", "lower", "upper", "n", "made_by", "provenance")
+KEY = tuple(c for c in COLUMNS if c not in _NO_KEY)
 """The columns that say what was measured; two rows that agree here must agree in the value."""
 
 FORWARD, TRAINED = "forward", "trained"
@@ -63,7 +63,8 @@ def validated(frame: pd.DataFrame, where: str) -> pd.DataFrame:
     """
     # Tables from before rows knew it; and where nobody says so, nothing is claimed.
     known = frame["made_by"].replace("", TRAINED) if "made_by" in frame.columns else TRAINED
-    frame = frame.assign(made_by=known)
+    stand_ins = frame["in_place_of"] if "in_place_of" in frame.columns else ""
+    frame = frame.assign(made_by=known, in_place_of=stand_ins)
     missing = [column for column in COLUMNS if column not in frame.columns]
     unknown = [column for column in frame.columns if column not in COLUMNS]
     if missing or unknown:

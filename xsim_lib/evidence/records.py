@@ -231,10 +231,22 @@ class Records:
         repeated = frame.duplicated(key, keep="first") & (frame["item"] != frame["item"].iloc[0])
         return _trusted(frame[~repeated])
 
+    def named(self, names: Mapping[str, str] | None = None) -> "Records":
+        """Call stand-ins what the paper calls the models that they stand in for.
+
+        Parameters
+        ----------
+        names : model of the paper -> another name for it, and for all its stand-ins.
+        """
+        frame, own = self._frame, self._frame["in_place_of"]
+        called = frame["model"].where(own == "", own)
+        return _trusted(frame.assign(model=called.replace(dict(names or {}))))
+
     def mean_over_seeds(self) -> "Records":
         """Average every measurement over its seeds; the rows get the seed `MEAN_SEED`."""
         key = [column for column in KEY if column != "seed"]
-        how = {"value": "mean", "lower": "mean", "upper": "mean", "n": "min", "provenance": "first"}
+        how = {"value": "mean", "lower": "mean", "upper": "mean", "n": "min"}
+        how |= {"in_place_of": "first", "provenance": "first"}
         how["made_by"] = "max"  # of True and False: "trained" as soon as one seed is
         frame = self._frame.assign(made_by=self._frame["made_by"] == TRAINED)
         frame = frame.groupby(key, dropna=False, sort=False).agg(how).reset_index()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Column", "curves", "layers", "not_measured", "points", "use_style"]
+__all__ = ["Column", "curves", "layers", "not_measured", "points", "row_name", "use_style"]
 
 _MARKERS = "osD^vPX"
 _BASELINES = {
@@ -35,11 +35,19 @@ class Column:
     ----------
     title : what stands above the panels, on two lines at most.
     profile : that the numbers were measured at; "" for those of a paper.
+    called : model of the rows -> what the source itself calls it, where a stand-in has its row.
     """
 
     title: str
     records: Records
     profile: str = ""
+    called: Mapping[str, str] = field(default_factory=dict)
+
+
+def row_name(model: str, columns: Sequence[Column]) -> str:
+    """What stands beside a row: the model, and for whom it stands in."""
+    paper = next((c.called[model] for c in columns if c.called.get(model, model) != model), None)
+    return _broken(model) + (f"\nfor {_broken(paper)}" if paper else "")
 
 
 def not_measured(what: str) -> Figure:
@@ -114,7 +122,7 @@ def layers(
             if stated is not None and not frame.empty:
                 _boxes(axis, stated, metric, model, int(frame["n_layers"].max()))
             axis.set_ylim(*limits)
-        row[0].set_ylabel(f"{_broken(model)}\n{label}")
+        row[0].set_ylabel(f"{row_name(model, columns)}\n{label}")
     for axis, column in zip(axes[0], columns, strict=True):
         axis.set_title(column.title, fontsize=10)
     for axis in axes[-1]:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from xsim_lib.evidence.claims.measures import above_first, above_last, depth_of_peak
 from xsim_lib.evidence.records import NothingSelected, Records
-from xsim_lib.figures.plots import Column
+from xsim_lib.figures.plots import Column, row_name
 from xsim_lib.figures.style import COLOURS, use_style
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def over_pairs(
         if not any(drawn):
             raise NothingSelected(f"models: no column has {metric!r} of {model!r}")
         note = (notes or {}).get(model)
-        name = "\n".join(filter(None, (model, note)))
+        name = "\n".join(filter(None, (row_name(model, columns), note)))
         axes[row, 0].set_ylabel(f"{name}\n{label}", fontsize=9)
         axes[row, 0].set_ylim(*limits)
     for axis, column in zip(axes[0], columns, strict=True):
@@ -122,7 +122,8 @@ def shapes(columns: Sequence[Column], metric: str, models: Sequence[str]) -> pd.
                     curve = column.records.curve(metric, model=model, baseline=baseline)
                 except NothingSelected:
                     continue
-                found[column.title.replace("\n", " "), model, baseline or "trained"] = {
+                name = column.called.get(model, model)
+                found[column.title.replace("\n", " "), name, baseline or "trained"] = {
                     "depth of the peak": depth_of_peak(curve),
                     "peak": curve.max(),
                     "rise": above_first(curve),

@@ -193,6 +193,8 @@ class Run:
         self._ran = tracing.so_far()
         made_by = TRAINED if self._ran & _TRAINING else FORWARD
         place = {"paper": self.paper, "item": self.item, "profile": self.profile}
+        if (scheme := self.settings.models.get(constant.get("model"))) and scheme.in_place_of:
+            place["in_place_of"] = scheme.in_place_of
         self._rows.append(Records.of(rows, **place, **{"made_by": made_by, **constant}))
 
     @property
@@ -207,7 +209,10 @@ class Run:
 
     def columns(self, *, reported: Records | None = None) -> list[Column]:
         """Whose numbers a figure shows, side by side: the paper, this build, the recorded runs."""
-        found = [] if reported is None else [Column("paper", reported)]
+        # What the paper and other profiles call otherwise stands in the row of this page's stand-in.
+        names = {self.settings.models[name].in_place_of or name: name for name in self.names}
+        called = {name: paper for paper, name in names.items()}
+        found = [] if reported is None else [Column("paper", reported.named(names), called=called)]
         one = len(self.seeds) == 1
         label = f"seed {self.seeds[0]}" if one else f"{len(self.seeds)} seeds"
         found.append(Column(f"this build\n{self.profile}, {label}", self.records, self.profile))
@@ -216,7 +221,8 @@ class Run:
             if recorded is not None and self.profile != "smoke":
                 count = len(recorded.seeds)
                 seeds = "1 seed" if count == 1 else f"{count} seeds"
-                found.append(Column(f"recorded\n{profile}, {seeds}", recorded, profile))
+                title = f"recorded\n{profile}, {seeds}"
+                found.append(Column(title, recorded.named(names), profile))
         return found
 
     def overview(self) -> pd.DataFrame:
@@ -226,7 +232,7 @@ class Run:
         judged = ", ".join(x.removeprefix(f"{self.paper}.") for x in ids)
         shown = {
             "profile": self.profile,
-            "models": ", ".join(self.names),
+            "models": ", ".join(map(self._called, self.names)),
             "pairs": ", ".join(group.pairs),
             "sentences per pair": group.n_parallel,
             "training seeds": ", ".join(map(str, self.seeds)),
@@ -236,6 +242,10 @@ class Run:
             left = "; ".join(f"{name}: {_told(value)}" for name, value in self.fewer.items())
             shown["this build measures only"] = f"{left} (the recorded runs, below, have the rest)"
         return pd.DataFrame({"": shown})
+
+    def _called(self, name: str) -> str:
+        scheme = self.settings.models.get(name)
+        return f"{name} (for {scheme.in_place_of})" if scheme and scheme.in_place_of else name
 
     def _claims(self) -> tuple[claims.Claim, ...]:
         """Those that this page's measurements are judged by."""

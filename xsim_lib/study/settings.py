@@ -57,6 +57,7 @@ class Scheme(Strict):
     learning_rate, vocabulary : of this model; a learning rate is needed unless `checkpoint` is given.
     languages : train on these languages of the source only.
     seed_offset : added to the seed, for a second random start of the same kind.
+    in_place_of : the model of the paper that a trained one stands in for, which cannot be had at this scale.
     checkpoint : a name on the hub or a folder: this model is loaded instead of trained.
     revision, dtype : of the public model, see `xsim_lib.models.loading.load`.
     device : "auto" spreads a public model that is too large for one GPU over all of them.
@@ -68,6 +69,7 @@ class Scheme(Strict):
     vocabulary: int | None = Field(None, gt=0)
     languages: tuple[str, ...] | None = Field(None, min_length=1)
     seed_offset: int = 0
+    in_place_of: str | None = Field(None, min_length=1)
     checkpoint: str | None = None
     revision: str | None = None
     dtype: Literal["float32", "bfloat16", "float16"] | None = None

@@ -140,7 +140,7 @@ class Predicate:
         return self.claim.partition(".")[0]
 
     def __call__(self, records: Records) -> Outcome:
-        outcome = self.function(records.select(paper=self.paper).of_items(*self.items))
+        outcome = self.function(records.select(paper=self.paper).of_items(*self.items).named())
         if not isinstance(outcome, Outcome):
             raise TypeError(f"{self.claim}: expected an Outcome, got {type(outcome).__name__}")
         return outcome
