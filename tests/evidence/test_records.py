@@ -15,6 +15,8 @@ from xsim_lib.evidence.records import (
     merge_records,
     paper_layers,
     provenance_of,
+    read_provenance,
+    read_records,
 )
 from xsim_lib.study import profiles
 
