@@ -5,7 +5,7 @@ that the edit, launch and download links of every page point at the file a reade
 """
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,14 +13,14 @@ import nbformat
 import pandas as pd
 
 from xsim_lib.book import explorer, pages
+from xsim_lib.book.contents import check_toc, write_toc
 from xsim_lib.book.prose import refreshed
 from xsim_lib.evidence import paths
 from xsim_lib.evidence.graph import Notebook, all_notebooks
-from xsim_lib.evidence.yaml_files import read_yaml
 from xsim_lib.study import freshness, standing
 from xsim_lib.study.freshness import State
 
-__all__ = ["assemble", "toc_files"]
+__all__ = ["assemble"]
 
 _IMAGES = ("image/png", "image/svg+xml", "image/jpeg")
 _KEEPS_OWN_TAG = {"hide-input", "hide-cell", "remove-input", "remove-cell", "show-input"}
@@ -64,8 +64,8 @@ def assemble(profile: str, *, executed: Path | None = None) -> Path:
     beside = shutil.ignore_patterns("_static", "explorer", ".*")
     shutil.copytree(root / "book", book / "book", ignore=beside)
     shutil.copytree(root / "book" / "_static", book / "_static", ignore=hidden)
-    for name in ("_config.yml", "_toc.yml"):
-        shutil.copy(root / name, book / name)
+    shutil.copy(root / "_config.yml", book / "_config.yml")
+    write_toc(root / "_toc.yml", book, sources)
     runs = {}
     verdicts = pages.read_verdicts(build / "verdicts.csv")
     states = freshness.read_states(build / "states.json")  # as of the verdicts
@@ -82,33 +82,8 @@ def assemble(profile: str, *, executed: Path | None = None) -> Path:
     pages.write_all(book, profile, runs, verdicts, states)
     explorer.write_explorer(book, profile, states)
     _copy_plotly(book / "extra" / "explorer")
-    _check_toc(book, list(sources))
+    check_toc(book, sources)
     return book
-
-
-def toc_files(book: Path) -> list[str]:
-    """Names of all pages of ``_toc.yml`` below `book`, without suffix, the landing page first."""
-    return list(_files(read_yaml(book / "_toc.yml")))
-
-
-def _files(entry: object) -> Iterator[str]:
-    if isinstance(entry, dict):
-        yield from (entry[key] for key in ("root", "file") if key in entry)
-        for value in entry.values():
-            yield from _files(value)
-    elif isinstance(entry, list):
-        for value in entry:
-            yield from _files(value)
-
-
-def _check_toc(book: Path, known: list[Notebook]) -> None:
-    listed = toc_files(book)
-    lost = [f for f in listed if not any((book / f"{f}{s}").is_file() for s in (".md", ".ipynb"))]
-    if lost:
-        raise FileNotFoundError(f"_toc.yml: no such page: {', '.join(lost)}")
-    unlisted = [n.name for n in known if f"notebooks/{n.name}" not in listed]
-    if unlisted:
-        raise ValueError(f"_toc.yml: lists every notebook but {', '.join(unlisted)}")
 
 
 def _judge_again(

@@ -6,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from xsim_lib.book.assembly import assemble, toc_files
+from xsim_lib.book.assembly import assemble
+from xsim_lib.book.contents import toc_files
 from xsim_lib.evidence import paths
 
 __all__ = ["build", "render"]

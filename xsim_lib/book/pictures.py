@@ -1,77 +1,26 @@
-"""One small picture per paper for the landing page, drawn from the numbers the paper printed."""
+"""The cards of the landing page: one per paper, with its picture if it has one."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
-from xsim_lib.evidence import printed
-from xsim_lib.figures.style import COLOURS, GREY
+from xsim_lib.evidence import chapters
+from xsim_lib.figures.style import GREY
 
-__all__ = ["PICTURES", "cards", "draw_cards"]
-
-_BLUE, _GREEN, _ORANGE = COLOURS[0], COLOURS[2], COLOURS[3]
+__all__ = ["cards", "draw_cards"]
 
 
-def _anc2022(axes) -> None:
-    for item, name, colour in (("fig1", "CKA", _ORANGE), ("fig4", "ANC", _BLUE)):
-        frame = printed.read_printed("anc2022", item)
-        rows = frame[
-            (frame["series"] == "scale_normformer") & (frame["pair_or_language"] == "en-fr")
-        ]
-        axes.plot(rows["layer"].astype(int), rows["value"], "o-", color=colour, label=name, ms=4)
-    axes.set(xlabel="layer", ylim=(0, 1))
-
-
-def _align2021(axes) -> None:
-    frame = printed.read_printed("align2021", "randominit")
-    frame = frame[frame["metric"].str.startswith("delta") & frame["layer"].notna()]
-    for series, name, colour in (("EN-EN", "English", _BLUE), ("EN-X", "other languages", _ORANGE)):
-        rows = frame[frame["pair_or_language"] == series]
-        axes.plot(rows["layer"].astype(str), rows["value"], "o-", color=colour, label=name, ms=4)
-    axes.set(xlabel="layers reset", ylabel="change in LAS")
-
-
-def _emerging2020(axes) -> None:
-    frame = printed.read_printed("emerging2020", "fig7")
-    frame = frame[frame["layer"].astype(str) == "mean(0-8)"]
-    colours = {"Bilingual": _BLUE, "Monolingual": _GREEN, "Random": GREY}
-    for series, colour in colours.items():
-        rows = frame[frame["series"] == series]
-        axes.plot(rows["pair_or_language"], rows["value"], "o-", color=colour, label=series, ms=4)
-    axes.set(ylabel="mean CKA", ylim=(0, 1))
-
-
-def _parafac2023(axes) -> None:
-    frame = printed.read_printed("parafac2023", "table1")
-    rows = frame[(frame["series"] == "XLM-R") & frame["metric"].str.startswith("pearson")]
-    rows = rows.drop_duplicates("task")
-    axes.barh(rows["task"], rows["value"].astype(float), color=_BLUE)
-    axes.invert_yaxis()
-    axes.set(xlabel="correlation (XLM-R, last layer)", xlim=(0, 1))
-
-
-# paper -> how it is drawn, and what the picture shows
-PICTURES: dict[str, tuple[Callable, str]] = {
-    "anc2022": (
-        _anc2022,
-        "NormFormer, English and French: CKA falls to zero in layer 6, ANC stays above it.",
-    ),
-    "align2021": (
-        _align2021,
-        "Parsing after resetting two layers of mBERT: the lowest layers matter for other languages.",
-    ),
-    "emerging2020": (
-        _emerging2020,
-        "CKA averaged over layers: bilingual above monolingual models, both above a random encoder.",
-    ),
-    "parafac2023": (
-        _parafac2023,
-        "Correlation of a language's signature with its score, per task.",
-    ),
-}
+@cache
+def _pictures() -> dict[str, tuple[Callable, str]]:
+    """Paper -> how it is drawn and what the picture shows; of those that have a ``picture.py``."""
+    found = {paper: chapters.modules(paper, "picture") for paper in chapters.names()}
+    return {paper: modules[0].PICTURE for paper, modules in found.items() if modules}
 
 
 def draw_cards(folder: Path) -> None:
-    """Write ``PAPER.svg`` for every paper into `folder`."""
+    """Write ``PAPER.svg`` into `folder` for every paper that has a picture."""
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
@@ -90,7 +39,7 @@ def draw_cards(folder: Path) -> None:
         "font.size": 11,
     }
     with matplotlib.rc_context(style):
-        for paper, (painter, _) in PICTURES.items():
+        for paper, (painter, _) in _pictures().items():
             figure = Figure(figsize=(4.2, 2.6), layout="constrained")
             axes = figure.add_subplot()
             painter(axes)
@@ -104,17 +53,14 @@ def cards(titles: dict[str, str]) -> str:
     """One card per paper, linking to its chapter."""
     lines = ["::::{grid} 1 1 2 2", ":gutter: 3", ""]
     for paper, title in titles.items():
-        text = PICTURES[paper][1]
         lines += [f":::{{grid-item-card}} {title}", f":link: {paper}", ":link-type: ref", ""]
-        lines += [f"```{{image}} /_static/{paper}.svg", f":alt: {text}", ":width: 100%"]
-        lines += [":class: dark-light", "```", ""]
-        lines += [f"{text} {{cite:p}}`{_CITED[paper]}`", ":::", ""]
+        below = []
+        if paper in _pictures():
+            text = _pictures()[paper][1]
+            lines += [f"```{{image}} /_static/{paper}.svg", f":alt: {text}", ":width: 100%"]
+            lines += [":class: dark-light", "```", ""]
+            below.append(text)
+        if key := chapters.citation(paper):
+            below.append(f"{{cite:p}}`{key}`")
+        lines += [" ".join(below), ":::", ""]
     return "\n".join([*lines, "::::"])
-
-
-_CITED = {
-    "anc2022": "del2022cross",
-    "align2021": "muller2021first",
-    "emerging2020": "conneau2020emerging",
-    "parafac2023": "zhao2023joint",
-}

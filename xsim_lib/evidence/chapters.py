@@ -3,10 +3,11 @@
 ::
 
     papers/anc2022/
-      paper.yaml      title, and its place in the book
+      paper.yaml      title, place in the book, key in book/references.bib, order of its pages if they need one
       settings.yaml   what its pages measure, per profile; settings.py where it has more than the shared fields
       claims.yaml     what it claims; claims.py decides it
       printed/*.csv   the numbers it prints
+      picture.py      its picture on the landing page, if it has one
 
 The only place that imports by name: whatever else depends on what, a reader sees in the import statements.
 """
@@ -21,7 +22,7 @@ from types import ModuleType
 from xsim_lib.evidence.paths import LIBRARY
 from xsim_lib.evidence.yaml_files import read_yaml
 
-__all__ = ["FOLDER", "folder", "modules", "names", "title"]
+__all__ = ["FOLDER", "citation", "folder", "modules", "names", "page_order", "title"]
 
 FOLDER = LIBRARY / "papers"
 
@@ -36,6 +37,16 @@ def names() -> tuple[str, ...]:
 def title(paper: str) -> str:
     """Its title, as the book gives it."""
     return _about(paper)["title"]
+
+
+def citation(paper: str) -> str:
+    """Its key in ``book/references.bib``; "" if it is not there."""
+    return _about(paper).get("cite", "")
+
+
+def page_order(paper: str) -> tuple[str, ...]:
+    """The pages whose place in the book no number tells, in their order; the others follow them by number."""
+    return tuple(_about(paper).get("pages", ()))
 
 
 def folder(paper: str) -> Path:
