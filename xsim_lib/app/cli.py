@@ -13,6 +13,7 @@ import yaml
 from typer.core import TyperCommand
 
 from xsim_lib.evidence.hashing import atomic_write
+from xsim_lib.text.corpora.parallel import PARALLEL
 
 app = typer.Typer(help="A reproducible companion to four papers.", no_args_is_help=True)
 
@@ -116,7 +117,7 @@ def models_command(profile: Profile = "mini") -> None:
 
     job, needed = Graph(profile).listing(), []
     with job.watched():
-        for paper in profiles.papers_with_settings():
+        for paper in profiles.papers_at(profile):
             settings = profiles.paper_settings(paper, profile)
             for (name, seed), why in shipments.void(paper, profile).items():
                 typer.echo(
@@ -275,8 +276,8 @@ def compare_command(
     corpus: Annotated[
         str,
         typer.Option(
-            help="tatoeba, xnli_extension, pud, sib200, ntrex, a TSV file with a header of "
-            "language codes, or a folder of LANG.txt"
+            help=f"{', '.join(PARALLEL)}, a TSV file with a header of language codes, or a folder of "
+            "LANG.txt"
         ),
     ],
     pairs: Annotated[

@@ -35,6 +35,7 @@ __all__ = [
     "Sweep",
     "check",
     "paper_settings",
+    "papers_at",
     "papers_with_settings",
     "resolved",
 ]
@@ -46,6 +47,11 @@ _OF_GROUP = ("pairs", "n_parallel")  # overrides that a group may hold as its ow
 def papers_with_settings() -> list[str]:
     """The papers that have settings."""
     return sorted(x for x in chapters.names() if (chapters.folder(x) / "settings.yaml").is_file())
+
+
+def papers_at(profile: str) -> list[str]:
+    """The papers that have settings at a profile: not every paper can be measured at every scale."""
+    return [paper for paper in papers_with_settings() if profile in _load(paper)]
 
 
 def check(paper: str, profile: str) -> None:

@@ -97,14 +97,16 @@ def about(corpus: str) -> dict[str, str]:
 
 
 def originals(corpus: str) -> tuple[Original, ...]:
-    """Return every file of a corpus, sorted by language and part."""
-    about(corpus)
+    """Return every file of a corpus, sorted by language and part; none if it says its languages itself."""
+    if "languages" in about(corpus):
+        return ()
     return _read(FOLDER / f"{corpus}.csv", corpus)
 
 
 def languages(corpus: str) -> tuple[str, ...]:
-    """Return the languages of the public originals, sorted, by the code users write."""
-    return tuple(sorted({row.language for row in originals(corpus)}))
+    """Return the languages of a corpus, sorted, by the code users write."""
+    told = about(corpus).get("languages", "").split()
+    return tuple(sorted({*told, *(row.language for row in originals(corpus))}))
 
 
 def find(corpus: str, language: str, part: str = "") -> Original:
