@@ -9,7 +9,7 @@ trains all models of a chapter); the tests of the workflow and of the book run t
 
 A change that is wanted, of one transcript:
 
-    python -m pytest tests/test_golden_transcripts.py --update-golden -k compare
+    python -m pytest tests/app/test_golden_transcripts.py --update-golden -k compare
 
 and a line in CHANGELOG.md with its reason.
 """
@@ -130,7 +130,7 @@ def test_a_command_writes_and_prints_what_it_did(name, checkout, golden):
     now = _transcript(COMMANDS[name], checkout)
     assert now == golden(f"transcripts/{name}.txt", now), (
         "If this should change: add a line with the reason to CHANGELOG.md and run "
-        f"`python -m pytest tests/test_golden_transcripts.py --update-golden -k {name}`"
+        f"`python -m pytest tests/app/test_golden_transcripts.py --update-golden -k {name}`"
     )
 
 

@@ -1,6 +1,5 @@
 """Claims: all there, in our words, with predicates that repeat what the printed numbers say."""
 
-import collections
 import doctest
 import os
 import re
@@ -11,7 +10,7 @@ from pathlib import Path
 import pydantic
 import pytest
 
-from xsim_lib.evidence import claims, records
+from xsim_lib.evidence import chapters, claims, records
 from xsim_lib.evidence import printed as reported
 from xsim_lib.evidence.claims.judging import judge
 from xsim_lib.evidence.claims.registry import Claim, Outcome
@@ -39,26 +38,14 @@ def changed(found, **columns):
 
 
 # ------------------------------------------------------------------ the texts
-def test_all_116_claims_are_there():
-    assert len(ALL) == len(set(ids(ALL))) == 116
-    per_paper = collections.Counter(claim.paper for claim in ALL)
-    assert per_paper == {"anc2022": 35, "align2021": 20, "emerging2020": 33, "parafac2023": 28}
-
-
-def test_verdicts_on_the_printed_numbers_are_those_of_the_collection():
-    count = collections.Counter((claim.paper, claim.printed.verdict) for claim in ALL)
-    order = ("holds", "partly", "fails", "not_checkable")
-    wanted = {
-        "anc2022": (22, 5, 2, 6),
-        "align2021": (10, 1, 1, 8),
-        "emerging2020": (16, 7, 1, 9),
-        "parafac2023": (5, 4, 2, 17),
-    }
-    assert {paper: tuple(count[paper, v] for v in order) for paper in wanted} == wanted
+def test_every_paper_claims_something_and_every_claim_has_an_id_of_its_own():
+    """That none gets lost is held by tests/golden/verdicts.csv, which names each of them."""
+    assert len(set(ids(ALL))) == len(ALL)
+    assert {claim.paper for claim in ALL} == set(chapters.names())
 
 
 def test_every_statement_is_one_sentence_of_its_own():
-    assert len({claim.statement for claim in ALL}) == 116
+    assert len({claim.statement for claim in ALL}) == len(ALL)
     for claim in ALL:
         assert not re.search(r"[.!?] [A-Z]", claim.statement), claim.id
         assert len(claim.statement) <= 161, claim.id
@@ -129,13 +116,8 @@ def test_examples_in_the_docstrings():
 
 
 # ------------------------------------------------------------------ the predicates
-@pytest.mark.parametrize(
-    ("paper", "checkable"),
-    [("anc2022", 28), ("align2021", 12), ("emerging2020", 24), ("parafac2023", 11)],
-)
-def test_every_claim_of_a_paper_has_a_predicate(paper, checkable):
-    assert {c.id for c in DECIDED if c.paper == paper} == set(ids(claims.claims_of(paper)))
-    assert sum(c.paper == paper for c in CHECKABLE) == checkable
+def test_every_claim_has_a_predicate():
+    assert ids(DECIDED) == ids(ALL)
 
 
 @pytest.mark.parametrize("claim", CHECKABLE, ids=ids(CHECKABLE))

@@ -4,7 +4,7 @@
 alone (whether these are stale, and what a build measured, is no matter here) and on the printed numbers
 ("printed": the verdict of the claim's YAML file, and what its predicate finds). A change that is wanted:
 
-    python -m pytest tests/test_golden_verdicts.py --update-golden
+    python -m pytest tests/evidence/test_golden_verdicts.py --update-golden
 
 and a line in CHANGELOG.md with its reason.
 """
@@ -21,7 +21,7 @@ from xsim_lib.evidence.records import NothingSelected
 COLUMNS = ("claim", "source", "verdict", "measured")
 REMEDY = (
     "These claims moved. If they should: add a line with the reason to CHANGELOG.md and run "
-    "`python -m pytest tests/test_golden_verdicts.py --update-golden`"
+    "`python -m pytest tests/evidence/test_golden_verdicts.py --update-golden`"
 )
 
 

@@ -10,7 +10,12 @@ from xsim_lib.evidence import chapters
 from xsim_lib.evidence import printed as reported
 from xsim_lib.evidence.hashing import file_sha256
 
-ROWS = {"align2021": 77 + 1 + 33, "anc2022": 1105 + 4 + 9, "emerging2020": 289 + 2 + 50}
+ROWS = {
+    "align2021": 77 + 1 + 33,
+    "anc2022": 1105 + 4 + 9,
+    "emerging2020": 289 + 2 + 50,
+    "parafac2023": 1523,
+}
 COLUMNS = [
     "paper", "item", "series", "pair_or_language", "task", "layer", "metric", "value", "lower",
     "upper", "source",
@@ -23,14 +28,10 @@ def everything():
     ]
 
 
-def test_thirty_files_of_four_papers_with_3093_rows():
-    assert reported.papers_with_numbers() == ("align2021", "anc2022", "emerging2020", "parafac2023")
-    assert len(everything()) == 30
-    assert sum(len(reported.read_printed(*each)) for each in everything()) == 3093
-    for paper, rows in ROWS.items():
-        assert (
-            sum(len(reported.read_printed(paper, item)) for item in reported.items(paper)) == rows
-        )
+@pytest.mark.parametrize("paper", ROWS)
+def test_no_row_of_what_was_copied_or_digitised_is_lost(paper):
+    rows = sum(len(reported.read_printed(paper, item)) for item in reported.items(paper))
+    assert rows == ROWS[paper]
 
 
 @pytest.mark.parametrize(("paper", "item"), everything())

@@ -1,4 +1,4 @@
-"""The numbers the four papers report, one per row, digitised or copied from tables and text.
+"""The numbers the papers report, one per row, digitised or copied from tables and text.
 
 Files are called ``papers/PAPER/printed/ITEM.csv`` with the columns ``paper, item, series, pair_or_language, task,
 layer, metric, value, lower, upper, source``; `source` is "table", "text" or "digitised" and `lower`,

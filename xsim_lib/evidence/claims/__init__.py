@@ -1,6 +1,6 @@
 """What the papers claim, and what the records say about it.
 
-`all_claims` lists the 116 claims, `judge` decides one of them, `verdict_table` all of them.
+`all_claims` lists the claims, `judge` decides one of them, `verdict_table` all of them.
 
 >>> from xsim_lib.evidence import claims
 >>> claims.claim_named("anc2022.fig1.normformer_cka_collapse").printed.verdict

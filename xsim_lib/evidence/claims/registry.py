@@ -1,4 +1,4 @@
-"""The 116 checkable claims, and the predicates that decide some of them.
+"""The checkable claims, and the predicates that decide some of them.
 
 What a claim says stands in one YAML file per paper, so that it can be read and reviewed without code.
 A predicate is a function of records, registered under the id of its claim. Its thresholds are those of
