@@ -28,11 +28,13 @@ help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
 	@echo "Variables: PROFILE=$$PROFILE SEEDS=$$SEEDS JOBS=$$JOBS NB=anc2022/fig1_cka_failure XSIM_VENV= XSIM_DATA="
 
-setup: $(READY)  ## make .venv from requirements.txt
+setup: $(READY)  ## make .venv from requirements.lock, and torch from requirements.txt
 
-.venv/.installed: requirements.txt pyproject.toml
+# Every file is the one whose hash the lock has; torch, whose build differs by machine, comes by version alone.
+.venv/.installed: requirements.lock requirements.txt pyproject.toml
 	@"$(PYTHON)" -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11, 3.12 or 3.13 is needed, $(PYTHON) is " + sys.version.split()[0] + ". Name another one: make PYTHON=/path/to/python3.11")'
 	"$(PYTHON)" -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@

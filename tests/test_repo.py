@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import venv
 from importlib import metadata
 from pathlib import Path
 
@@ -42,6 +43,49 @@ def test_pins_are_plain_and_the_torch_build_is_left_to_the_reader():
         "options such as an index belong to the reader's machine"
     )
     assert _pins()["torch"] == "2.13.0"
+
+
+def _locked() -> dict[str, dict[str, list[str]]]:
+    """Name -> version -> hashes of its files."""
+    text = (ROOT / "requirements.lock").read_text(encoding="utf-8").replace("\\\n", "")
+    found: dict[str, dict[str, list[str]]] = {}
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            pin, *hashes = line.split()
+            name, version = pin.split("==")
+            found.setdefault(canonicalize_name(name), {})[version] = hashes
+    return found
+
+
+def test_the_lock_has_the_pins_and_a_hash_of_every_file_but_those_of_torch():
+    locked = _locked()
+    pins = {canonicalize_name(name): version for name, version in _pins().items()}
+    del pins["torch"]
+    assert {name: [*versions] for name, versions in locked.items()} == {
+        name: [version] for name, version in pins.items()
+    }, "made by the command in its first lines"
+    hashes = [h for versions in locked.values() for found in versions.values() for h in found or [""]]  # fmt: skip
+    assert [h for h in hashes if not re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", h)] == []
+
+
+def test_the_lock_names_no_server():
+    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    assert not re.search(r"://|--(index|extra|find|trusted)|\b\w+\.(org|com|net|io)\b", text)
+
+
+@pytest.mark.slow
+def test_the_lock_installs_into_an_empty_environment(tmp_path):
+    """Needs an index of packages: every file that it gives is one that the lock knows."""
+    venv.create(tmp_path / "bare", with_pip=True)
+    pip = [tmp_path / "bare" / "bin" / "python", "-m", "pip", "--disable-pip-version-check"]
+    lock = ["--quiet", "--no-deps", "--require-hashes", "-r", ROOT / "requirements.lock"]
+    subprocess.run([*pip, "install", *lock], check=True)
+    listed = subprocess.run(
+        [*pip, "list", "--format=json"], capture_output=True, text=True, check=True
+    )
+    installed = {canonicalize_name(p["name"]): p["version"] for p in json.loads(listed.stdout)}
+    pins = {canonicalize_name(name): version for name, version in _pins().items()}
+    assert {name: pins[name] for name in pins if name != "torch"}.items() <= installed.items()
 
 
 def test_pins_are_what_the_project_needs_and_no_more():
