@@ -13,7 +13,7 @@ from tables import again, committed, moved, recorded
 from typer.testing import CliRunner
 
 from xsim_lib.app.cli import app
-from xsim_lib.evidence import paths, records
+from xsim_lib.evidence import paths, provenance, records
 from xsim_lib.study import freshness
 from xsim_lib.workflow import execution, verifying
 
@@ -52,6 +52,12 @@ def runs(monkeypatch):
     return found
 
 
+@pytest.fixture(autouse=True)
+def here(monkeypatch):
+    """The kind of machine that `tables.made` says everything was measured on."""
+    monkeypatch.setattr(provenance, "machine", lambda: tables.HERE)
+
+
 def verify(*tables, **options):
     said = []
     fine = verifying.verify("mini", tables, say=said.append, **options)
@@ -77,11 +83,23 @@ def test_what_is_known_to_repeat_is_left_alone_unless_it_is_asked_for(project, r
     verify("anc2022.fig2")
     verify()
     assert [item for item, _ in runs] == ["anc2022.fig2", "anc2022.fig7"]
-    assert verify()[1][-1] == "repeats here: 0 of 0 tables"
+    assert verify()[1][0].startswith("0 tables by 0 notebooks")
     verify(every=True)
     verify("anc2022.fig2", seed=3)
     assert [item for item, _ in runs[2:]] == ["anc2022.fig2", "anc2022.fig7", "anc2022.fig2"]
     assert runs[-1][1]["seeds"] == [3]
+
+
+def test_the_last_line_counts_what_is_known_of_all_tables_on_this_kind_of_machine(
+    project, runs, monkeypatch
+):
+    assert verify("anc2022.fig2")[1][-1] == "repeats here: 1 of 2 tables"
+    said = verify("anc2022.fig7")[1]
+    assert said[-1] == "repeats here: 2 of 2 tables", "fig2 counts from the call before"
+    files = sorted(project.glob("results/mini/*.csv"))
+    assert [freshness.repeats_on(tables.ELSEWHERE, file) for file in files] == [False, False]
+    monkeypatch.setattr(freshness, "changes", lambda made: ["`a function that they ran`"])
+    assert [freshness.repeats_on(tables.HERE, file) for file in files] == [False, False]
 
 
 def test_the_cheapest_comes_first_and_recorded_parameters_are_measured(project, runs):
@@ -112,7 +130,7 @@ def test_other_numbers_are_reported_stamped_and_an_error(project, runs):
     assert not fine
     assert said[1].startswith("anc2022.fig2: contradicted by rows: seed 1, scale_")
     assert said[1].count("measured again") == 3
-    assert said[-1] == "repeats here: 0 of 1 table"
+    assert said[-1] == "repeats here: 0 of 2 tables"
     assert (
         freshness.state_of_table(project / "results/mini/anc2022.fig2.csv").word == "contradicted"
     )
@@ -208,6 +226,6 @@ def test_mistakes_are_named_before_anything_runs(project, runs, arguments, compl
 def test_the_command_says_what_it_found_and_its_exit_code(project, runs, monkeypatch):
     done = CliRunner().invoke(app, ["verify", "anc2022.fig2"])
     assert done.exit_code == 0
-    assert "repeats here: 1 of 1 table" in done.output
+    assert "repeats here: 1 of 2 tables" in done.output
     monkeypatch.setattr(execution, "execute", lambda *a, **k: 1 / 0)
     assert CliRunner().invoke(app, ["verify", "anc2022.fig2"]).exit_code == 1

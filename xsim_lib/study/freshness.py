@@ -39,6 +39,7 @@ __all__ = [
     "difference",
     "live_table",
     "read_states",
+    "repeats_on",
     "stamp",
     "state_of_table",
     "states",
@@ -144,6 +145,19 @@ def state_of_table(file: Path, measured: Table | None = None) -> State:
         return State(REPEATED, _place(check), note, seeds)
     why = (f"this build cannot tell: {found.note}",) if found.note else ()
     return State(NOT_CHECKED, f"since {_date(made)}", why, seeds)
+
+
+def repeats_on(machine: Mapping[str, str], file: Path) -> bool:
+    """Whether a recorded table is known to repeat on one kind of machine, and nothing has changed since.
+
+    Parameters
+    ----------
+    machine : as `provenance.machine` describes it; only the last check on such a machine counts.
+    file : as in `state_of_table`.
+    """
+    checks = records.read_provenance(file).get("checks", ())
+    outcomes = [check["outcome"] for check in checks if check["machine"] == machine]
+    return outcomes[-1:] == [REPEATED] and state_of_table(file).word == REPEATED
 
 
 def stamp(file: Path, measured: Table, found: Agreement) -> None:

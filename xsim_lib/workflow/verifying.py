@@ -13,7 +13,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from xsim_lib.evidence import graph, paths, records
+from xsim_lib.evidence import graph, paths, provenance, records
 from xsim_lib.evidence.agreement import (
     CONTRADICTED,
     NOT_COMPARABLE,
@@ -75,18 +75,19 @@ def verify(
     Notes
     -----
     Tables are stamped as soon as they are measured, so whatever ends this loses one notebook's run at most.
+    The last line counts all tables of the profile that are known to repeat on this kind of machine, whenever
+    that was found.
     """
     todo = jobs(profile, tables, seed=seed, every=every)
     count = sum(len(job.files) for job in todo)
     say(_announced(todo, count))
-    repeated, fine = 0, True
+    fine = True
     for job in tqdm(todo, unit="notebook", disable=not todo):
         try:
             _measure(job, again=bool(tables) or every)
             for file in job.files:
                 found = _stamped(file, Table.read(_measured(job, file)))
                 say(_line(file, found))
-                repeated += found.outcome == REPEATED
                 fine &= found.outcome != CONTRADICTED
         except Exception as error:  # whatever it is, the other tables can still be measured
             fine = False
@@ -94,7 +95,10 @@ def verify(
             names = " ".join(file.stem for file in job.files)
             say(f"{job.notebook.name} failed: {type(error).__name__}: {''.join(last)}")
             say(f"  again: xsim verify {names} --profile {profile}")
-    say(f"repeats here: {repeated} of {_counted(count, 'table')}")
+    known = _recorded(profile)
+    here = provenance.machine()
+    repeated = sum(freshness.repeats_on(here, file) for _, file in known.values())
+    say(f"repeats here: {repeated} of {_counted(len(known), 'table')}")
     return fine
 
 
@@ -115,18 +119,15 @@ def jobs(
     ValueError : a profile without recorded tables, a table that no notebook makes, or a seed that was not
         recorded.
     """
-    makers = {item: n for n in graph.all_notebooks() for item in n.items}
-    files = {
-        f.stem: f for f in paths.visible(paths.results_dir(profile), "*.csv") if f.stem in makers
-    }
-    if not files:
+    known = _recorded(profile)
+    if not known:
         raise ValueError(f"profile: nothing is recorded at {profile!r}")
     for table in tables:
-        if table not in files:
-            raise ValueError(f"table: {profile} has {', '.join(files)}; got {table!r}")
+        if table not in known:
+            raise ValueError(f"table: {profile} has {', '.join(known)}; got {table!r}")
     grouped: dict[str, list[tuple[Notebook, Path, dict, dict]]] = {}
-    for table in tables or files:
-        file, notebook = files[table], makers[table]
+    for table in tables or known:
+        notebook, file = known[table]
         if not tables and not every and freshness.state_of_table(file).word == REPEATED:
             continue
         made = records.read_provenance(file)
@@ -141,6 +142,13 @@ def jobs(
         of_run = tuple(file for _, file, _, _ in members)
         found.append(Verification(notebook, of_run, parameters, max(known, default=None)))
     return sorted(found, key=lambda job: (job.seconds is None, job.seconds or 0, job.notebook.name))
+
+
+def _recorded(profile: str) -> dict[str, tuple[Notebook, Path]]:
+    """The recorded tables of a profile that a notebook makes, each with the notebook and its file."""
+    makers = {item: n for n in graph.all_notebooks() for item in n.items}
+    files = paths.visible(paths.results_dir(profile), "*.csv")
+    return {f.stem: (makers[f.stem], f) for f in files if f.stem in makers}
 
 
 def _parameters(
