@@ -12,6 +12,7 @@ from xsim_lib.evidence.agreement import (
     REPEATED,
     agreement_with,
     inconsistent,
+    with_tolerances,
 )
 from xsim_lib.evidence.records import Records, merge_records
 
@@ -100,6 +101,18 @@ def test_the_interval_is_that_of_one_more_observation():
         found = inconsistent(texts, f"smallest lead {0.5 + off:.3f}; at most 0.1")
         assert len(found) == odd
     assert inconsistent(texts, "smallest lead 9.000; at most 0.1")[0]["live"] == "9.000"
+
+
+def test_sentences_of_seeds_become_one_with_the_tolerance_that_measuring_again_has():
+    texts = [f"layers 1-5: lead {x:.3f} (0.1 asked)" for x in (0.40, 0.50, 0.60)]
+    assert with_tolerances(texts) == "layers 1-5: lead 0.500 ± 1.146 (0.1 asked)"
+    assert inconsistent(texts, "layers 1-5: lead 1.500 (0.1 asked)") == []
+    assert inconsistent(texts, "layers 1-5: lead 1.700 (0.1 asked)") != []
+    assert with_tolerances(texts[:2]) is None, "two seeds say nothing of a third"
+    assert with_tolerances([*texts, "layers 1-5: none"]) is None
+    assert with_tolerances(["at 2 of 6", "at 3 of 6", "at 2 of 6"]) == "at 2.3 ± 6.6 of 6"
+    assert with_tolerances(["the same: 0.1"] * 3) == "the same: 0.1"
+    assert with_tolerances(["no number"] * 3) == "no number"
 
 
 def test_numbers_of_names_are_no_numbers_and_other_sentences_no_comparison():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from xsim_lib.book import pictures
+from xsim_lib.book import pictures, proof
 from xsim_lib.book.markup import badge, escape, item_title, label, list_table, reading_order
 from xsim_lib.evidence import chapters, claims, paths
 from xsim_lib.evidence.graph import Notebook
@@ -44,6 +44,7 @@ def write_all(
     made = {"% xsim: summary": _summary_grid(verdicts), "% xsim: profile": f"`{profile}`."}
     made["% xsim: papers"] = pictures.cards(PAPERS)
     pictures.draw_cards(book / "_static")
+    made["% xsim: proof"] = proof.proof_tables(states, figures)
     for paper in PAPERS:
         made[f"% xsim: claims {paper}"] = _claims_of(paper, verdicts, figures)
     for page in paths.visible(folder, "*.md"):

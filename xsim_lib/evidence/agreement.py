@@ -29,6 +29,7 @@ __all__ = [
     "Agreement",
     "Table",
     "agreement_with",
+    "with_tolerances",
 ]
 
 REPEATED, CONTRADICTED, NOT_COMPARABLE = "repeated", "contradicted", "not comparable"
@@ -274,18 +275,48 @@ def inconsistent(texts: Sequence[str], live: str) -> list[dict] | None:
     list of {"recorded", "live"} in words, empty if all lie inside; None where the sentences differ in
     more than their numbers, or have none.
     """
-    if len({_NUMBER.sub("#", text) for text in (*texts, live)}) > 1:
+    if len({_NUMBER.sub("#", text) for text in (*texts, live)}) > 1 or not _NUMBER.search(live):
         return None
-    numbers = np.array([[float(m[0]) for m in _NUMBER.finditer(text)] for text in texts])
-    if not numbers.size:
-        return None
-    n = len(texts)
-    mean, spread = numbers.mean(axis=0), numbers.std(axis=0, ddof=1)
-    wide = student.ppf(0.995, n - 1) * spread * np.sqrt(1 + 1 / n)
     found = []
-    for k, match in enumerate(_NUMBER.finditer(live)):
+    for match, (mean, wide) in zip(_NUMBER.finditer(live), _expected(texts), strict=True):
         unit = 10.0 ** -len(match["decimals"] or "")
-        if abs(float(match[0]) - mean[k]) > wide[k] + unit / 2 + 1e-12:
-            expected = f"{mean[k]:.4g} ± {wide[k]:.2g} from {n} seeds"
+        if abs(float(match[0]) - mean) > wide + unit / 2 + 1e-12:
+            expected = f"{mean:.4g} ± {wide:.2g} from {len(texts)} seeds"
             found.append({"recorded": expected, "live": match[0]})
     return found
+
+
+def with_tolerances(texts: Sequence[str]) -> str | None:
+    """The sentences of several seeds as one, each number that differs as "mean ± what another seed may differ by".
+
+    Parameters
+    ----------
+    texts : what a claim measured on every recorded seed, such as "smallest lead 0.02; at most 0.1".
+
+    Returns
+    -------
+    str such as "smallest lead 0.021 ± 0.018; at most 0.1"; None where there are fewer than three, or they
+    differ in more than their numbers.
+    """
+    if len(texts) < FEWEST_SEEDS or len({_NUMBER.sub("#", text) for text in texts}) > 1:
+        return None
+    numbers = iter(_expected(texts))
+
+    def written(match: re.Match) -> str:
+        mean, wide = next(numbers)
+        if not wide:
+            return match[0]
+        two_digits = 1 - int(np.floor(np.log10(wide)))
+        decimals = max(len(match["decimals"] or ""), two_digits)
+        return f"{round(mean, decimals) + 0:.{decimals}f} ± {wide:.{decimals}f}"  # never -0.0
+
+    return _NUMBER.sub(written, texts[0])
+
+
+def _expected(texts: Sequence[str]) -> list[tuple[float, float]]:
+    """Mean and half the prediction interval of every number of one sentence, whose numbers differ by seed."""
+    numbers = np.array([[float(m[0]) for m in _NUMBER.finditer(text)] for text in texts])
+    n, same = len(texts), np.ptp(numbers, axis=0) == 0
+    spread = np.where(same, 0, numbers.std(axis=0, ddof=1))
+    wide = student.ppf(0.995, n - 1) * spread * np.sqrt(1 + 1 / n)
+    return list(zip(numbers.mean(axis=0).tolist(), wide.tolist(), strict=True))
