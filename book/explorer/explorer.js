@@ -74,9 +74,13 @@
     });
   }
 
-  function trace(curve) {
+  const shortly = (curve) => [curve.model, curve.pair_or_language, curve.baseline, curve.variant].filter(Boolean).join(", ");
+
+  function trace(curve, _, selected) {
     const hue = chosen.pair_or_language === all ? pairs.indexOf(curve.pair_or_language) : models.indexOf(curve.model);
-    const name = [curve.model, curve.pair_or_language, curve.baseline, curve.variant].filter(Boolean).join(", ");
+    // Two tables may have the same curve, measured differently: then both say which they are.
+    const alike = selected.filter((c) => c.source === curve.source && shortly(c) === shortly(curve));
+    const name = shortly(curve) + (alike.length > 1 ? `, ${curve.item}` : "");
     const spread = { type: "data", symmetric: false, visible: curve.seeds > 1, thickness: 1,
       array: curve.max.map((v, k) => v - curve.mean[k]), arrayminus: curve.mean.map((v, k) => v - curve.min[k]) };
     return {

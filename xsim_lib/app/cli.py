@@ -63,6 +63,8 @@ def run_command(
 
     parameters: dict = {"profile": profile}
     if seeds:
+        if min(seeds) < 0:
+            raise ValueError(f"--seeds: expected 0 or more, got {min(seeds)}")
         parameters["seeds"] = list(seeds)
     for assignment in set_ or []:
         name, equals, value = assignment.partition("=")

@@ -11,6 +11,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -363,9 +364,16 @@ def read_records(path: str | os.PathLike) -> Records:
     """
     path = Path(path)
     _check_suffix(path)
+    about = path.stat()
+    return _read(path, about.st_mtime_ns, about.st_size, _identity(path))
+
+
+@lru_cache(maxsize=256)
+def _read(path: Path, changed: int, size: int, identity: str) -> Records:
+    """A file as it stands since it was `changed`: a book asks for the same tables several times."""
     if path.suffix == ".csv":
         frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-        told = implied(path, _identity(path))
+        told = implied(path, identity)
         frame = frame.assign(**{c: value for c, value in told.items() if c not in frame.columns})
     else:
         frame = pd.read_parquet(path)

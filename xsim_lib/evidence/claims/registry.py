@@ -5,8 +5,9 @@ A predicate is a function of records, registered under the id of its claim. Its 
 the claim's `predicate` text: fixed beforehand, the same for every profile.
 """
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
 
@@ -140,10 +141,25 @@ class Predicate:
         return self.claim.partition(".")[0]
 
     def __call__(self, records: Records) -> Outcome:
-        outcome = self.function(records.select(paper=self.paper).of_items(*self.items).named())
+        read = records.select(paper=self.paper).of_items(*self.items)
+        outcome = self.function(read.named())
         if not isinstance(outcome, Outcome):
             raise TypeError(f"{self.claim}: expected an Outcome, got {type(outcome).__name__}")
+        return _in_their_names(outcome, read)
+
+
+def _in_their_names(outcome: Outcome, records: Records) -> Outcome:
+    """Predicates speak of the paper's models. What was measured on a stand-in is said of the stand-in."""
+    frame = records.frame[["in_place_of", "model"]].drop_duplicates("in_place_of")
+    own = {paper: model for paper, model in frame.itertuples(index=False) if paper}
+    if not own:
         return outcome
+    names = re.compile(rf"(?<![\w-])({'|'.join(map(re.escape, own))})(?![\w-])")
+    said = {
+        part: names.sub(lambda found: own[found[0]], getattr(outcome, part))
+        for part in ("measured", "note", "vacuous")
+    }
+    return replace(outcome, **said)
 
 
 _PREDICATES: dict[str, Predicate] = {}
